@@ -1,0 +1,124 @@
+"""The contract between the machine and its components: kinds, ids, factories, settings and the small protocols they fulfil."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+from openfuse_collector.signals import Batch, Origin, Signal
+
+if TYPE_CHECKING:
+    import structlog
+
+    from openfuse_collector.telemetry.metrics import Metrics
+
+
+class Kind(StrEnum):
+    """The five sections of a configuration that hold components."""
+
+    RECEIVER = "receivers"
+    PROCESSOR = "processors"
+    CONNECTOR = "connectors"
+    EXPORTER = "exporters"
+    EXTENSION = "extensions"
+
+
+class ComponentID(NamedTuple):
+    """`type` or `type/name`."""
+
+    type: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.name}" if self.name else self.type
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the service gives every component beside its own configuration."""
+
+    id: ComponentID
+    log: structlog.stdlib.BoundLogger
+    metrics: Metrics
+
+
+@runtime_checkable
+class Component(Protocol):
+    """Life of a component, on the event loop. `start` returns when it is ready; `shutdown` is idempotent and safe without `start`."""
+
+    async def start(self) -> None: ...
+
+    async def shutdown(self) -> None: ...
+
+
+class Intake(Protocol):
+    """Where a receiver puts what it accepted. Returns once the data is durable.
+
+    Raises RetryableError when a bound is reached; nothing was taken then.
+    """
+
+    async def accept(self, origin: Origin, payload: bytes, data: Any, items: int) -> None:
+        """Append one request to the journal.
+
+        `payload` are the bytes to keep (OTLP protobuf, or the normalised events), `data` the same decoded (shared with the
+        pipelines, so that nobody decodes twice), `items` the number of spans, log records or events in it.
+        """
+        ...
+
+
+class Consumer(Protocol):
+    """The next stage of a pipeline. Called on the pipeline's own thread; may block, which is how back-pressure travels.
+
+    Returning means the consumer will call `batch.delivery.done()` once, now or later.
+    """
+
+    def consume(self, batch: Batch) -> None: ...
+
+
+class Processor(Component, Protocol):
+    """A pure step of a pipeline: batch in, batch out (same delivery). Processors never write to the items they are given."""
+
+    def process(self, batch: Batch) -> Batch: ...
+
+
+class Connector(Component, Protocol):
+    """End of one pipeline and beginning of others: batch of one signal in, batch of another out (same delivery)."""
+
+    def convert(self, batch: Batch) -> Batch: ...
+
+
+class Exporter(Component, Protocol):
+    """A destination. `export` runs on the exporter's own worker thread, one batch at a time and in order.
+
+    Returning means the batch is where it belongs, for good. Raises RetryableError (called again with the same batch, for
+    ever), PermanentError (the batch is bisected to the item at fault, which goes to the dead letters). Anything else counts as a bug.
+    """
+
+    def export(self, batch: Batch) -> None: ...
+
+    def cursor(self, pipeline: str) -> int | None:
+        """Journal offset up to which this destination durably has a pipeline's data, None when it does not keep one."""
+        ...
+
+
+@dataclass(frozen=True)
+class Factory:
+    """How a component type is made. One `FACTORY` per component package."""
+
+    kind: Kind
+    type: str
+    config: type[Any]
+    """Frozen dataclass: its defaults are the defaults, in one place; its `validate` checks its own level."""
+    create: Callable[..., Any]
+    """Receiver: (settings, config, intake); every other kind: (settings, config)."""
+    signals: frozenset[Signal] = frozenset()
+    """Signals a receiver produces, a processor or exporter takes, a connector consumes."""
+    emits: frozenset[Signal] = frozenset()
+    """Connectors only: the signals that come out."""
+    stability: str = "alpha"
+    aliases: tuple[str, ...] = ()
+    """Older names that keep working."""
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    """Metric name -> help, for the docs; see the component's README."""

@@ -1,0 +1,1 @@
+"""Configuration: YAML sources, ${env:…} expansion, merging, and turning nodes into the components' own config types."""

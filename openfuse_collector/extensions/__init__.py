@@ -1,0 +1,1 @@
+"""What serves beside the pipelines: one package per extension."""

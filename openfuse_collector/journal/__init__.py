@@ -1,0 +1,1 @@
+"""The durable log between the receivers and the pipelines."""

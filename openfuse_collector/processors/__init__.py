@@ -1,0 +1,1 @@
+"""What changes or drops data on its way: one package per processor."""

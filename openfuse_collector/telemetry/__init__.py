@@ -1,0 +1,1 @@
+"""The collector's telemetry of itself: Prometheus metrics and structured logs."""

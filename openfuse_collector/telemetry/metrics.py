@@ -1,0 +1,45 @@
+"""One Prometheus registry per running service; every component asks it for the metrics it owns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""Histogram buckets for durations."""
+
+
+class Metrics:
+    """Makes metrics, each name once per registry: two components that ask for one name share it.
+
+    Counters are named without `_total`; the exposition adds it.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._made: dict[str, Counter | Gauge | Histogram] = {}
+
+    def counter(self, name: str, help: str, labels: Sequence[str] = ()) -> Counter:
+        """The counter of that name."""
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = Counter(name, help, labels, registry=self.registry)
+        assert isinstance(made, Counter)
+        return made
+
+    def gauge(self, name: str, help: str, labels: Sequence[str] = ()) -> Gauge:
+        """The gauge of that name."""
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = Gauge(name, help, labels, registry=self.registry)
+        assert isinstance(made, Gauge)
+        return made
+
+    def histogram(self, name: str, help: str, labels: Sequence[str] = (), buckets: Sequence[float] = SECONDS) -> Histogram:
+        """The histogram of that name."""
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = Histogram(name, help, labels, buckets=buckets, registry=self.registry)
+        assert isinstance(made, Histogram)
+        return made
