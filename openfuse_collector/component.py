@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -35,6 +36,19 @@ class ComponentID(NamedTuple):
         return f"{self.type}/{self.name}" if self.name else self.type
 
 
+class Health:
+    """Whether the service takes data: what the health endpoint says. Written by the service alone."""
+
+    def __init__(self) -> None:
+        self.ready = False
+        self.since = time.time()
+        """Epoch seconds of the last change."""
+
+    def set(self, ready: bool) -> None:
+        """Change the state."""
+        self.ready, self.since = ready, time.time()
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the service gives every component beside its own configuration."""
@@ -42,6 +56,9 @@ class Settings:
     id: ComponentID
     log: structlog.stdlib.BoundLogger
     metrics: Metrics
+    instance: str = ""
+    """Id of this collector, kept by its journal."""
+    health: Health = field(default_factory=lambda: Health())
 
 
 @runtime_checkable

@@ -86,8 +86,9 @@ class Batch(msgspec.Struct, gc=False):
     items: Sequence[Item]
     pipeline: str
     """Id of the journalled pipeline that owns the cursor."""
-    end: int
-    """Journal offset behind the last item: what the pipeline's cursor becomes once this and all earlier batches are finished."""
+    end: int | None
+    """Journal offset behind the last item: what the pipeline's cursor becomes once this and all earlier batches are finished.
+    None for a part of a batch: finishing it proves nothing about the rest."""
     delivery: Delivery
 
     @property

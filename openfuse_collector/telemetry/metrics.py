@@ -36,7 +36,9 @@ class Metrics:
         assert isinstance(made, Gauge)
         return made
 
-    def histogram(self, name: str, help: str, labels: Sequence[str] = (), buckets: Sequence[float] = SECONDS) -> Histogram:
+    def histogram(
+        self, name: str, help: str, labels: Sequence[str] = (), buckets: Sequence[float] = SECONDS
+    ) -> Histogram:
         """The histogram of that name."""
         made = self._made.get(name)
         if made is None:

@@ -1,0 +1,36 @@
+"""Settings of the `sqlite` exporter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from openfuse_collector.config.types import Duration, Size
+from openfuse_collector.pipeline.retry import RetryConfig
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class SqliteConfig:
+    """Where the embedded store lives and how much memory it may use."""
+
+    path: str = "./openfuse.db"
+    cache_size: Size = Size(64 * MIB)
+    """Page cache of the writing connection; it grows as needed up to this."""
+    wal_size: Size = Size(128 * MIB)
+    """The write-ahead log is folded into the main file when it is this large. Larger is faster and takes more disk."""
+    fold_cache_size: Size = Size(48 * MIB)
+    """Recently written entities kept in memory, so that updates of them need no look-up."""
+    busy_timeout: Duration = Duration(5)
+    """How long to wait for another writer before the attempt counts as failed (and is retried)."""
+    retry_on_failure: RetryConfig = field(
+        default_factory=lambda: RetryConfig(initial_interval=Duration(0.1), max_interval=Duration(10))
+    )
+
+    def validate(self) -> Iterator[str]:
+        """One sentence per mistake on this level."""
+        if not self.path:
+            yield "path must not be empty"
+        if self.path == ":memory:":
+            yield "path must be a file: nobody could read a store in memory, and nothing in it would be durable"

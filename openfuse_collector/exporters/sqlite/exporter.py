@@ -1,0 +1,67 @@
+"""The `sqlite` exporter: batches of events into the embedded store, cursor included."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+from openfuse_collector.component import Settings
+from openfuse_collector.errors import CollectorError, PermanentError, RetryableError
+from openfuse_collector.exporters.sqlite.config import SqliteConfig
+from openfuse_collector.exporters.sqlite.store import Store
+from openfuse_collector.signals import Batch
+
+UNSTORABLE = (
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    sqlite3.IntegrityError,
+    OverflowError,
+    UnicodeError,
+)
+"""What SQLite says of values it cannot take. Every other error (locked, full, I/O, corrupt) is about the file, and waiting may help."""
+
+
+class SqliteExporter:
+    """One instance owns the file's fold; see `Store`."""
+
+    def __init__(self, settings: Settings, config: SqliteConfig) -> None:
+        self._settings = settings
+        self._path = config.path
+        try:
+            self._store = Store(config)
+        except (sqlite3.Error, OSError) as error:
+            raise CollectorError(f"exporters::{settings.id}: cannot open {config.path}: {error}") from error
+        metrics, id = settings.metrics, str(settings.id)
+        written = metrics.counter("openfuse_store_written_rows", "Rows the store has committed.", ["exporter", "table"])
+        self._raw = written.labels(id, "raw_events")
+        self._rows = {kind: written.labels(id, kind) for kind in ("trace", "observation", "score")}
+        self._known = metrics.counter(
+            "openfuse_store_duplicate_events", "Events the store already had.", ["exporter"]
+        ).labels(id)
+
+    async def start(self) -> None:
+        """The file is open since construction, because its cursors are needed to build the pipelines."""
+
+    async def shutdown(self) -> None:
+        """Close the file; may take a moment when the write-ahead log is large."""
+        await asyncio.to_thread(self._store.close)
+
+    def cursor(self, pipeline: str) -> int | None:
+        """The position committed with the data."""
+        return self._store.cursor(self._settings.instance, pipeline)
+
+    def export(self, batch: Batch) -> None:
+        """Write one batch and its cursor in one transaction."""
+        events = [event for item in batch.items for event in item.data]
+        cursor = None if batch.end is None else (self._settings.instance, batch.pipeline, batch.end)
+        try:
+            changes = self._store.write(events, cursor)
+        except UNSTORABLE as error:
+            raise PermanentError(f"{type(error).__name__}: {error}") from error
+        except sqlite3.Error as error:
+            raise RetryableError(f"{self._path}: {error}") from error
+        self._raw.inc(len(changes.raw))
+        self._known.inc(len(events) - len(changes.raw))
+        for kind, rows in changes.rows.items():
+            self._rows[kind].inc(len(rows))

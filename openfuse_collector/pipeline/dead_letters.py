@@ -1,0 +1,109 @@
+"""What cannot be stored, kept with its reason in a directory beside the journal: nothing is dropped in silence (I4)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import time
+from pathlib import Path
+from threading import Event as Flag
+from typing import Any
+
+import msgspec
+import structlog
+
+from openfuse_collector.events.event import Event, encode_envelope
+from openfuse_collector.pipeline.retry import RetryConfig, pause
+from openfuse_collector.signals import Item, Signal
+from openfuse_collector.telemetry.metrics import Metrics
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """One refused piece of data and why. The file holds it as JSON."""
+
+    at: int
+    """Epoch milliseconds of the refusal."""
+    pipeline: str
+    component: str
+    reason: str
+    signal: Signal
+    project_id: str
+    receiver: str
+    received_at: int
+    """Epoch nanoseconds, as the journal has it."""
+    position: int
+    payload: str
+    """Base64 of the OTLP protobuf request, or a JSON array of envelopes when `signal` is `events`."""
+
+    @property
+    def id(self) -> str:
+        """The same refusal of the same data has the same id, so a replay of the journal does not pile up copies."""
+        text = f"{self.component}\0{self.signal}\0{self.project_id}\0{self.payload}"
+        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def payload_of(signal: Signal, data: Any) -> str:
+    """The text form of an item's data."""
+    if signal is not Signal.EVENTS:
+        return base64.b64encode(data.SerializeToString()).decode()
+    events: list[Event] = data
+    return "[" + ",".join(encode_envelope(event).decode() for event in events) + "]"
+
+
+class DeadLetters:
+    """Writes dead letters as files `<id>.json`; fsynced, because the cursor moves past the data afterwards."""
+
+    def __init__(self, directory: Path, stopping: Flag, metrics: Metrics, log: structlog.stdlib.BoundLogger) -> None:
+        self.directory = directory
+        self._stopping = stopping
+        self._log = log
+        self._count = metrics.counter(
+            "openfuse_dead_letters",
+            "Requests, spans or entities that could not be stored and were set aside.",
+            ["component"],
+        )
+
+    def add(
+        self, item: Item, pipeline: str, component: str, reason: str, signal: Signal, data: Any = None
+    ) -> DeadLetter:
+        """Set `item` aside, or only `data` of it. Blocks until it is on disk; raises Stopped when the service goes down first."""
+        letter = DeadLetter(
+            at=time.time_ns() // 1_000_000,
+            pipeline=pipeline,
+            component=component,
+            reason=reason,
+            signal=signal,
+            project_id=item.origin.project_id,
+            receiver=item.origin.receiver,
+            received_at=item.origin.received_at,
+            position=item.position,
+            payload=payload_of(signal, item.data if data is None else data),
+        )
+        for delay in RetryConfig().delays():
+            try:
+                self._write(letter)
+                break
+            except OSError as error:
+                self._log.warning(
+                    "dead letter cannot be written, will retry", directory=str(self.directory), error=str(error)
+                )
+                pause(self._stopping, delay)
+        self._count.labels(component).inc()
+        self._log.error("set aside as dead letter", component=component, reason=reason, dead_letter=letter.id)
+        return letter
+
+    def _write(self, letter: DeadLetter) -> None:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.directory / f"{letter.id}.json"
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            file.write(msgspec.json.encode(letter))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        directory = os.open(self.directory, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

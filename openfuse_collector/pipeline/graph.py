@@ -1,0 +1,178 @@
+"""Builds the pipelines of a configuration: components made once, stages wired back to front, one source per journalled pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event as Flag
+from typing import Any
+
+import structlog
+
+from openfuse_collector.component import Component, ComponentID, Consumer, Exporter, Intake, Kind, Settings
+from openfuse_collector.components import factory
+from openfuse_collector.config.service import CollectorConfig, PipelineConfig, PipelineID
+from openfuse_collector.journal import Journal
+from openfuse_collector.pipeline.dead_letters import DeadLetters
+from openfuse_collector.pipeline.retry import RetryConfig
+from openfuse_collector.pipeline.source import Source
+from openfuse_collector.pipeline.stages import FanOut, Step, Steps
+from openfuse_collector.pipeline.worker import ExporterWorker
+from openfuse_collector.signals import Origin, Signal
+from openfuse_collector.telemetry.metrics import Metrics
+
+JOIN_SECONDS = 5.0
+"""How long an export under way may take to come to its end once the drain is over."""
+
+
+@dataclass
+class Graph:
+    """Everything a running service consists of between the network and the stores."""
+
+    receivers: list[Component] = field(default_factory=list)
+    inner: list[Component] = field(default_factory=list)
+    """Processors, connectors and exporters, in the order they were made."""
+    workers: list[ExporterWorker] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    stopping: Flag = field(default_factory=Flag)
+
+    async def start(self) -> None:
+        """Exporters first, receivers last: nobody is handed data before the next one is ready."""
+        for component in self.inner:
+            await component.start()
+        for worker in self.workers:
+            worker.start()
+        for source in self.sources:
+            source.start()
+        for receiver in self.receivers:
+            await receiver.start()
+
+    async def shutdown(self, seconds: float) -> bool:
+        """Receivers first, then what is in the journal as far as `seconds` allow; tells whether everything was finished."""
+        deadline = time.monotonic() + seconds
+        await asyncio.gather(*(receiver.shutdown() for receiver in self.receivers))
+        drains = (asyncio.to_thread(source.drain, max(0.0, deadline - time.monotonic())) for source in self.sources)
+        drained = all(await asyncio.gather(*drains))
+        self.stopping.set()
+        await asyncio.gather(*(asyncio.to_thread(worker.join, JOIN_SECONDS) for worker in self.workers))
+        await asyncio.gather(*(asyncio.to_thread(source.join) for source in self.sources))
+        for component in self.inner:
+            await component.shutdown()
+        return drained
+
+
+class Builder:
+    """Makes a Graph from a checked configuration. Used once."""
+
+    def __init__(
+        self,
+        config: CollectorConfig,
+        journal: Journal,
+        intake: Callable[[Settings], Intake],
+        settings: Callable[[Kind, ComponentID], Settings],
+        metrics: Metrics,
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        self._config = config
+        self._journal = journal
+        self._intake = intake
+        self._settings = settings
+        self._metrics = metrics
+        self._log = log
+        self._graph = Graph()
+        self._dead_letters = DeadLetters(
+            Path(config.service.journal.directory) / "dead-letters", self._graph.stopping, metrics, log
+        )
+        self._exporters: dict[ComponentID, tuple[Exporter, ExporterWorker]] = {}
+        self._connectors: dict[ComponentID, Any] = {}
+
+    def build(self) -> Graph:
+        """Create every component a pipeline uses, and wire them."""
+        for id, pipeline in self._config.service.pipelines.items():
+            if self._journalled(pipeline):
+                self._add_source(id, pipeline)
+        used = {id for pipeline in self._config.service.pipelines.values() for id in pipeline.receivers}
+        for id in self._config.receivers.keys() & used:
+            settings = self._settings(Kind.RECEIVER, id)
+            create = factory(Kind.RECEIVER, id.type).create
+            self._graph.receivers.append(create(settings, self._config.receivers[id], self._intake(settings)))
+        return self._graph
+
+    def _journalled(self, pipeline: PipelineConfig) -> bool:
+        return any(id in self._config.receivers for id in pipeline.receivers)
+
+    def _add_source(self, id: PipelineID, pipeline: PipelineConfig) -> None:
+        following, exporters = self._pipeline(id, pipeline)
+        cursors = [exporter.cursor(str(id)) for exporter in exporters]
+        known = [cursor for cursor in cursors if cursor is not None]
+        reader = self._journal.reader(
+            str(id),
+            start=min(known) if known and len(known) == len(cursors) else None,
+            wants=_wants(id.signal, pipeline),
+        )
+        self._graph.sources.append(Source(str(id), id.signal, reader, pipeline.batch, following, self._metrics))
+
+    def _pipeline(self, id: PipelineID, pipeline: PipelineConfig) -> tuple[Consumer, list[Exporter]]:
+        """The first stage of a pipeline and every exporter behind it, connectors followed."""
+        consumers: list[Consumer] = []
+        exporters: list[Exporter] = []
+        for target in pipeline.exporters:
+            if target in self._config.connectors:
+                consumer, behind = self._connector(target)
+                exporters += behind
+            else:
+                exporter, consumer = self._exporter(target)
+                exporters.append(exporter)
+            consumers.append(consumer)
+        last = consumers[0] if len(consumers) == 1 else FanOut(consumers)
+        steps = [self._processor(id, processor) for processor in pipeline.processors]
+        return (Steps(steps, last) if steps else last), exporters
+
+    def _processor(self, pipeline: PipelineID, id: ComponentID) -> Step:
+        """Processors are one instance per pipeline, as in the OpenTelemetry Collector."""
+        settings = self._settings(Kind.PROCESSOR, id)
+        processor = factory(Kind.PROCESSOR, id.type).create(settings, self._config.processors[id])
+        self._graph.inner.append(processor)
+        return Step(f"{pipeline}: {id}", processor.process, self._dead_letters, settings.log)
+
+    def _connector(self, id: ComponentID) -> tuple[Consumer, list[Exporter]]:
+        """A connector is one instance; what it emits goes to every pipeline that names it as receiver."""
+        built: tuple[Consumer, list[Exporter]] | None = self._connectors.get(id)
+        if built is None:
+            settings = self._settings(Kind.CONNECTOR, id)
+            connector = factory(Kind.CONNECTOR, id.type).create(settings, self._config.connectors[id])
+            branches = [
+                self._pipeline(pipeline_id, pipeline)
+                for pipeline_id, pipeline in self._config.service.pipelines.items()
+                if id in pipeline.receivers
+            ]
+            self._graph.inner.append(connector)
+            step = Step(str(id), connector.convert, self._dead_letters, settings.log)
+            last = branches[0][0] if len(branches) == 1 else FanOut([consumer for consumer, _ in branches])
+            built = Steps([step], last), [exporter for _, exporters in branches for exporter in exporters]
+            self._connectors[id] = built
+        return built
+
+    def _exporter(self, id: ComponentID) -> tuple[Exporter, ExporterWorker]:
+        """An exporter is one instance with one worker, however many pipelines name it: a store has one owner."""
+        built = self._exporters.get(id)
+        if built is None:
+            settings = self._settings(Kind.EXPORTER, id)
+            config = self._config.exporters[id]
+            exporter = factory(Kind.EXPORTER, id.type).create(settings, config)
+            retry = getattr(config, "retry_on_failure", RetryConfig())
+            worker = ExporterWorker(
+                id, exporter, retry, self._dead_letters, self._graph.stopping, self._metrics, settings.log
+            )
+            self._graph.inner.append(exporter)
+            self._graph.workers.append(worker)
+            built = self._exporters[id] = exporter, worker
+        return built
+
+
+def _wants(signal: Signal, pipeline: PipelineConfig) -> Callable[[Origin], bool]:
+    receivers = frozenset(str(id) for id in pipeline.receivers)
+    return lambda origin: origin.signal == signal and origin.receiver in receivers

@@ -1,0 +1,77 @@
+"""The stages a batch passes: processors, connectors, fan-out. Each calls the next one directly, on the pipeline's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from openfuse_collector.component import Consumer
+from openfuse_collector.pipeline.dead_letters import DeadLetters
+from openfuse_collector.signals import Batch, Item
+
+
+class Step:
+    """A processor's `process` or a connector's `convert`, guarded.
+
+    A step that raises has a bug. It is run again request by request, and the requests it cannot take go to the dead letters.
+    """
+
+    def __init__(
+        self,
+        component: str,
+        run: Callable[[Batch], Batch],
+        dead_letters: DeadLetters,
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        self._component = component
+        self._run = run
+        self._dead_letters = dead_letters
+        self._log = log
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch that comes out; its delivery is that of `batch`."""
+        try:
+            return self._run(batch)
+        except Exception as error:
+            if len(batch.items) == 1:
+                self._log.exception("cannot process a request", component=self._component)
+                self._set_aside(batch, f"{type(error).__name__}: {error}")
+                return msgspec.structs.replace(batch, items=[])
+        singles = [self(msgspec.structs.replace(batch, items=[item])) for item in batch.items]
+        items: list[Item] = [item for single in singles for item in single.items]
+        return msgspec.structs.replace(singles[0], items=items)
+
+    def _set_aside(self, batch: Batch, reason: str) -> None:
+        self._dead_letters.add(batch.items[0], batch.pipeline, self._component, reason, batch.signal)
+
+
+class Steps:
+    """Runs steps in order, then hands over to the next stage. A batch that comes out empty is finished here."""
+
+    def __init__(self, steps: Sequence[Step], following: Consumer) -> None:
+        self._steps = steps
+        self._following = following
+
+    def consume(self, batch: Batch) -> None:
+        """Run every step and pass the result on."""
+        for step in self._steps:
+            batch = step(batch)
+            if not batch.items:
+                batch.delivery.done()
+                return
+        self._following.consume(batch)
+
+
+class FanOut:
+    """Hands one batch to several consumers; the delivery is finished when all of them are."""
+
+    def __init__(self, consumers: Sequence[Consumer]) -> None:
+        self._consumers = consumers
+
+    def consume(self, batch: Batch) -> None:
+        """Give every consumer its share."""
+        batch.delivery.fork(len(self._consumers))
+        for consumer in self._consumers:
+            consumer.consume(batch)

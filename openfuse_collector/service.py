@@ -1,0 +1,166 @@
+"""The whole life of the process: open the journal, build the pipelines, start, wait for a signal, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from openfuse_collector import __version__
+from openfuse_collector.component import Component, ComponentID, Health, Intake, Kind, Settings
+from openfuse_collector.components import factory
+from openfuse_collector.config.service import CollectorConfig, MetricsConfig
+from openfuse_collector.errors import CollectorError
+from openfuse_collector.journal import Journal
+from openfuse_collector.pipeline.graph import Builder, Graph
+from openfuse_collector.signals import Origin, Signal
+from openfuse_collector.telemetry.logs import configure_logs
+from openfuse_collector.telemetry.loop import watch_loop
+from openfuse_collector.telemetry.metrics import Metrics
+
+SWITCH_INTERVAL = 0.001
+"""Seconds a Python thread may keep the interpreter while another wants it. The default of 5 ms would show in every answer."""
+
+
+def run(config: CollectorConfig) -> int:
+    """Run until SIGTERM or SIGINT. Gives the exit code: 0 after a clean stop, 1 when something could not start."""
+    log = configure_logs(config.service.telemetry.logs.level, config.service.telemetry.logs.encoding)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(Service(config, log).run())
+    except CollectorError as error:
+        log.error("cannot start", error=str(error))
+        return 1
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one (every platform but Windows)."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return new_event_loop
+
+
+def decode(origin: Origin, payload: bytes) -> Any:
+    """The data of a journal record that is no longer in memory."""
+    if origin.signal is Signal.TRACES:
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+        return ExportTraceServiceRequest.FromString(payload)
+    raise ValueError(f"a journal record of signal {origin.signal} cannot be read by this version")
+
+
+class JournalIntake:
+    """What receivers write to."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def accept(self, origin: Origin, payload: bytes, data: Any, items: int) -> None:
+        """Append and wait for the disk."""
+        await self._journal.append(origin, payload, data)
+
+
+class Service:
+    """One collector in one process."""
+
+    def __init__(self, config: CollectorConfig, log: structlog.stdlib.BoundLogger) -> None:
+        self._config = config
+        self._log = log
+        self._metrics = Metrics()
+        self._health = Health()
+        self._instance = ""
+
+    async def run(self) -> int:
+        """Start, wait for a signal, stop. Raises CollectorError when something cannot start; whatever had started is stopped then."""
+        began = time.monotonic()
+        stop = _signals()
+        stop_metrics = self._serve_metrics(self._config.service.telemetry.metrics)
+        journal = Journal.open(self._config.service.journal, self._metrics, self._log, decode=decode)
+        self._instance = journal.instance
+        watch = asyncio.create_task(watch_loop(self._metrics))
+        extensions, graph = self._extensions(), None
+        try:
+            graph = self._build(journal)
+            for extension in extensions:
+                await extension.start()
+            await graph.start()
+            self._health.set(ready=True)
+            self._log.info(
+                "everything is ready", version=__version__, pid=os.getpid(), seconds=round(time.monotonic() - began, 3)
+            )
+            self._log.info("shutting down", signal=await stop)
+        finally:
+            self._health.set(ready=False)
+            await self._stop(graph, extensions)
+            watch.cancel()
+            await asyncio.to_thread(journal.close)
+            stop_metrics()
+        return 0
+
+    async def _stop(self, graph: Graph | None, extensions: list[Component]) -> None:
+        if graph is not None and not await graph.shutdown(self._config.service.shutdown_timeout):
+            self._log.warning(
+                "not everything was stored in time; the rest stays in the journal and is stored after the next start"
+            )
+        for extension in reversed(extensions):
+            await extension.shutdown()
+
+    def _build(self, journal: Journal) -> Graph:
+        def intake(settings: Settings) -> Intake:
+            return JournalIntake(journal)
+
+        return Builder(self._config, journal, intake, self._settings, self._metrics, self._log).build()
+
+    def _extensions(self) -> list[Component]:
+        made = []
+        for id in self._config.service.extensions:
+            create = factory(Kind.EXTENSION, id.type).create
+            made.append(create(self._settings(Kind.EXTENSION, id), self._config.extensions[id]))
+        return made
+
+    def _settings(self, kind: Kind, id: ComponentID) -> Settings:
+        log = self._log.bind(
+            **{"otelcol.component.id": str(id), "otelcol.component.kind": kind.value.removesuffix("s")}
+        )
+        return Settings(id=id, log=log, metrics=self._metrics, instance=self._instance, health=self._health)
+
+    def _serve_metrics(self, config: MetricsConfig) -> Callable[[], None]:
+        """A busy default port is a warning: a second collector on a laptop should start all the same."""
+        if config.level == "none":
+            return lambda: None
+        from openfuse_collector.telemetry.server import serve_metrics
+
+        try:
+            return serve_metrics(self._metrics, config.address)
+        except OSError as error:
+            if config.address != MetricsConfig().address:
+                raise CollectorError(
+                    f"service::telemetry::metrics::address: cannot listen on {config.address}: {error.strerror}"
+                ) from error
+            self._log.warning("metrics are not served", address=str(config.address), error=error.strerror)
+            return lambda: None
+
+
+def _signals() -> asyncio.Future[str]:
+    """Resolves with the name of the first SIGTERM or SIGINT; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[str] = loop.create_future()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.done():
+            os._exit(1)  # the journal makes this safe
+        stop.set_result(number.name)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    return stop

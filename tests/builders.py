@@ -1,0 +1,55 @@
+"""Small values for tests: items, batches, events, settings."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import structlog
+
+from openfuse_collector.component import ComponentID, Settings
+from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.signals import Batch, Delivery, Item, Origin, Signal
+from openfuse_collector.telemetry.metrics import Metrics
+
+RECEIVED_AT = 1_795_000_000_000_000_000
+_numbers = itertools.count(1)
+
+
+def settings(id: str = "test", metrics: Metrics | None = None, instance: str = "collector-1") -> Settings:
+    """Settings of a component under test."""
+    type_, _, name = id.partition("/")
+    return Settings(ComponentID(type_, name), structlog.get_logger(), metrics or Metrics(), instance)
+
+
+def event(entity_id: str, kind: str = "observation", id: str | None = None, **body: Any) -> Event:
+    """A span-derived create event."""
+    number = next(_numbers)
+    id = id or f"event-{number}"
+    types = {"observation": "span-create", "trace": "trace-create", "score": "score-create"}
+    return Event(
+        entity=Entity("default", kind, entity_id),
+        id=id,
+        type=types[kind],
+        timestamp="2026-11-21T06:00:00.000000001Z",
+        body={"id": entity_id, **({"traceId": "t"} if kind == "observation" else {}), **body},
+        ingested_at=RECEIVED_AT // 1_000_000,
+        metadata={"source": id, "mapping": 1},
+    )
+
+
+def item(data: Any, position: int = 0, signal: Signal = Signal.EVENTS) -> Item:
+    """One request."""
+    return Item(Origin(signal, "otlp", RECEIVED_AT), position, data, 100)
+
+
+def batch(
+    *items: Item, signal: Signal = Signal.EVENTS, end: int | None = 1000, delivery: Delivery | None = None
+) -> Batch:
+    """A batch of requests."""
+    return Batch(signal, list(items), "traces", end, delivery or Delivery())
+
+
+def metric(metrics: Metrics, name: str, **labels: str) -> float:
+    """The value of a sample, 0 when it was never made."""
+    return metrics.registry.get_sample_value(name, labels) or 0.0
