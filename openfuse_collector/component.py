@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import importlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -126,7 +128,7 @@ class Factory:
 
     kind: Kind
     type: str
-    config: type[Any]
+    config: builtins.type[Any]
     """Frozen dataclass: its defaults are the defaults, in one place; its `validate` checks its own level."""
     create: Callable[..., Any]
     """Receiver: (settings, config, intake); every other kind: (settings, config)."""
@@ -139,3 +141,16 @@ class Factory:
     """Older names that keep working."""
     metrics: Mapping[str, str] = field(default_factory=dict)
     """Metric name -> help, for the docs; see the component's README."""
+
+
+def lazy(path: str) -> Callable[..., Any]:
+    """A `create` for `module:Class` that imports the module when the first component is made.
+
+    Checking a configuration needs every component's settings, but none of the libraries it works with.
+    """
+    module, _, name = path.partition(":")
+
+    def create(*arguments: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*arguments)
+
+    return create

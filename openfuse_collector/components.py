@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from openfuse_collector import __version__
-from openfuse_collector.component import ComponentID, Factory, Kind
+from openfuse_collector.component import Factory, Kind
 from openfuse_collector.config.nodes import nearest
 from openfuse_collector.errors import ConfigError
 
@@ -54,26 +54,25 @@ class Offer(NamedTuple):
         """Imports the factory. Raises ConfigError when that fails or what is there is no such factory."""
         module, _, name = self.target.partition(":")
         try:
-            factory = getattr(import_module(module), name)
+            made = getattr(import_module(module), name)
         except Exception as error:  # a plug-in may raise anything; it must not take the others along
             reason = f"{type(error).__name__}: {error}"
             raise ConfigError(f'"{self.type}" of {self.distribution} cannot be loaded: {reason}') from error
-        if not isinstance(factory, Factory) or factory.kind != self.kind:
+        if not isinstance(made, Factory) or made.kind != self.kind:
             raise ConfigError(f'"{self.type}" of {self.distribution} is no factory for {self.kind}: {self.target}')
-        if self.type not in (factory.type, *factory.aliases):
-            raise ConfigError(f'"{self.type}" of {self.distribution} calls itself "{factory.type}"')
-        return factory
+        if self.type not in (made.type, *made.aliases):
+            raise ConfigError(f'"{self.type}" of {self.distribution} calls itself "{made.type}"')
+        return made
 
 
-def find(kind: Kind, component: ComponentID) -> Factory:
-    """The factory of a component's type. Raises ConfigError with a sentence that lists what there is."""
-    name = component.type
-    target = BUILT_IN.get((kind, ALIASES.get((kind, name), name)))
+def factory(kind: Kind, type: str) -> Factory:
+    """The factory of a component type, imported now. Raises ConfigError with a sentence that lists what there is."""
+    target = BUILT_IN.get((kind, ALIASES.get((kind, type), type)))
     if target is not None:
-        return Offer(kind, name, target, _OURS).load()
-    if (kind, name) in REPLACED:
-        raise ConfigError(f'there is no "{name}" processor: {REPLACED[kind, name]}')
-    return _plug_in(kind, component).load()
+        return Offer(kind, type, target, _OURS).load()
+    if (kind, type) in REPLACED:
+        raise ConfigError(f'there is no "{type}" processor: {REPLACED[kind, type]}')
+    return _plug_in(kind, type).load()
 
 
 def offers() -> Iterator[Offer]:
@@ -86,23 +85,29 @@ def offers() -> Iterator[Offer]:
 _OURS = f"openfuse-collector {__version__}"
 
 
-def _plug_in(kind: Kind, component: ComponentID) -> Offer:
-    plug_ins = list(_plug_ins(kind))
-    found = [offer for offer in plug_ins if offer.type == component.type]
+def _plug_in(kind: Kind, type: str) -> Offer:
+    plug_ins = _plug_ins(kind)
+    found = [offer for offer in plug_ins if offer.type == type]
     if not found:
-        types = sorted({name for of, name in BUILT_IN if of is kind} | {offer.type for offer in plug_ins})
-        valid = f"(valid values: [{', '.join(types)}])"
-        hint = nearest(component.type, types)
-        raise ConfigError(f'unknown type: "{component.type}" for id: "{component}" {valid}{hint}')
+        known = sorted({name for of, name in BUILT_IN if of is kind} | {offer.type for offer in plug_ins})
+        raise ConfigError(f'unknown type: "{type}" (valid values: [{", ".join(known)}]){nearest(type, known)}')
     if len(found) > 1:
         owners = " and ".join(offer.distribution for offer in found)
-        raise ConfigError(f'type "{component.type}" is offered by {owners}: uninstall one of them')
+        raise ConfigError(f'type "{type}" is offered by {owners}: uninstall one of them')
     return found[0]
 
 
-def _plug_ins(kind: Kind) -> Iterator[Offer]:
+def _plug_ins(kind: Kind) -> list[Offer]:
+    """Sorted by type, then distribution, whatever the order of the path."""
     from importlib.metadata import entry_points  # slow, and built-ins do without
 
-    for point in sorted(entry_points(group=f"openfuse_collector.{kind}")):
-        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
-        yield Offer(kind, point.name, point.value.replace(" ", ""), distribution)
+    found = [
+        Offer(
+            kind,
+            point.name,
+            point.value.replace(" ", ""),
+            f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution",
+        )
+        for point in entry_points(group=f"openfuse_collector.{kind}")
+    ]
+    return sorted(found, key=lambda offer: (offer.type, offer.distribution))

@@ -1,14 +1,72 @@
-"""Scalar types a component's config may use; the unmarshaller parses and checks them."""
+"""Scalar types a component's config may use; `parse` reads what a user wrote, or raises ValueError with a sentence."""
 
 from __future__ import annotations
+
+import re
+from typing import Self
+
+_NANOSECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_NANOSECONDS |= {"µs": 10**3, "μs": 10**3}  # micro sign and Greek mu, as in Go
+_BYTES = {
+    "B": 1,
+    **{f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)},
+    **{f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)},
+}
+_BYTES_FOLDED = {unit.lower(): size for unit, size in _BYTES.items()}
+
+_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
+_NUMBER = re.compile(r"\d+\.?\d*|\.\d+")
+_SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*([A-Za-z]*)")
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]/]*):(\d{1,5})")
 
 
 class Duration(float):
     """Seconds, written like Go durations: `200ms`, `5s`, `1h30m`; a bare `0` is fine."""
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Seconds, exact to the nanosecond."""
+        if _DURATION.fullmatch(text):
+            parts = _DURATION_PART.findall(text)
+            return cls(sum(round(float(number) * _NANOSECONDS[unit]) for number, unit in parts) / 1e9)
+        if not _NUMBER.fullmatch(text):
+            units = "ns, us, ms, s, m, h"
+            raise ValueError(f'"{text}" is not a duration: write a number and a unit ({units}), like 200ms or 1h30m')
+        if float(text):
+            raise ValueError(f"a duration needs a unit: write {text}s for seconds or {text}ms for milliseconds")
+        return cls(0)
+
+    def written(self) -> str:
+        """The shortest text that parses to the same duration."""
+        total = round(self * 1e9)
+        if 0 < total < 10**9:
+            unit = next(unit for unit in ("ms", "us", "ns") if total >= _NANOSECONDS[unit])
+            return f"{_decimal(total, _NANOSECONDS[unit])}{unit}"
+        minutes, rest = divmod(total, _NANOSECONDS["m"])
+        hours, minutes = divmod(minutes, 60)
+        parts = ((str(hours), "h"), (str(minutes), "m"), (_decimal(rest, 10**9), "s"))
+        return "".join(number + unit for number, unit in parts if number != "0") or "0s"
+
 
 class Size(int):
     """Bytes, written `64MiB`, `1.5GB` or a plain number."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Bytes; the letters of the unit may be of either case."""
+        match = _SIZE.fullmatch(text)
+        unit = _BYTES_FOLDED.get((match[2] or "B").lower()) if match else None
+        if match is None or unit is None:
+            valid = ", ".join(_BYTES)
+            raise ValueError(f'"{text}" is not a size: write bytes, or a number and a unit ({valid}), like 64MiB')
+        return cls(round(float(match[1]) * unit) if "." in match[1] else int(match[1]) * unit)
+
+    def written(self) -> str | int:
+        """`64MiB` where a binary unit fits exactly, else the number."""
+        fitting = (unit for unit in ("TiB", "GiB", "MiB", "KiB") if self and self % _BYTES[unit] == 0)
+        unit = next(fitting, None)
+        return f"{self // _BYTES[unit]}{unit}" if unit else int(self)
 
 
 class Secret(str):
@@ -30,6 +88,16 @@ class Secret(str):
 class Address(str):
     """`host:port`; a bare `:4317` means every interface."""
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The address as written, once it has a port and a host that can be told from it."""
+        match = _ADDRESS.fullmatch(text)
+        if match is None:
+            raise ValueError(f'"{text}" is not an address: write host:port, like localhost:4317 or [::1]:4317')
+        if int(match[2]) > 65535:
+            raise ValueError(f'"{text}" has no valid port: {match[2]} is above 65535')
+        return cls(text)
+
     @property
     def host(self) -> str:
         """The host part, `0.0.0.0` when it is empty."""
@@ -39,3 +107,10 @@ class Address(str):
     def port(self) -> int:
         """The port number."""
         return int(self.rpartition(":")[2])
+
+
+def _decimal(amount: int, unit: int) -> str:
+    """`amount / unit` in decimal digits, without float rounding; units are 60 or powers of ten."""
+    whole, rest = divmod(amount, unit)
+    fraction = str(rest).rjust(len(str(unit)) - 1, "0").rstrip("0")
+    return f"{whole}.{fraction}" if fraction else str(whole)

@@ -79,16 +79,16 @@ class Projector:
             outcome = accumulator.apply(event)
             if new:
                 changes.raw.append(event)
-            if outcome is Outcome.REFOLD:
-                refold = True
-                if not new:
-                    changes.earlier.append(event)
+            elif outcome is not Outcome.DUPLICATE:
+                changes.earlier.append(event)
+            refold = refold or outcome is Outcome.REFOLD
             changed = changed or outcome is not Outcome.DUPLICATE
         if refold:
             accumulator = self._refold(entity, group)
         if changed:
             record = accumulator.record()
             if record is not None and entity.type in COLUMNS:
+                record["eav_generation"] = accumulator.generation()
                 changes.add_row(entity.type, row(entity.type, enrich(entity.type, record)))
         self._keep(entity, accumulator)
 

@@ -1,14 +1,13 @@
 """Prints what passes, for people who are setting a pipeline up."""
 
-from openfuse_collector.component import Factory, Kind
+from openfuse_collector.component import Factory, Kind, lazy
 from openfuse_collector.exporters.debug.config import DebugConfig
-from openfuse_collector.exporters.debug.exporter import DebugExporter
 from openfuse_collector.signals import Signal
 
 FACTORY = Factory(
     kind=Kind.EXPORTER,
     type="debug",
     config=DebugConfig,
-    create=DebugExporter,
+    create=lazy("openfuse_collector.exporters.debug.exporter:DebugExporter"),
     signals=frozenset({Signal.TRACES, Signal.LOGS, Signal.EVENTS}),
 )

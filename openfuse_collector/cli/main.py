@@ -1,0 +1,65 @@
+"""The command group: a table of subcommands, so that `--help` and each command import nothing they do not need.
+
+Exit codes: 0 ok, 1 failed (a configuration with mistakes among them), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from openfuse_collector import __version__
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("openfuse_collector.cli.run:run", "Receive, journal, map and store until stopped."),
+    "validate": ("openfuse_collector.cli.validate:validate", "Check a configuration without starting anything."),
+    "print-config": (
+        "openfuse_collector.cli.print_config:print_config",
+        "Print the configuration that would run, defaults included.",
+    ),
+    "components": ("openfuse_collector.cli.components:components", "List the component types that can be configured."),
+    "map": ("openfuse_collector.cli.map:map_command", "Show what recorded spans become, without storing anything."),
+    "traces": ("openfuse_collector.cli.traces:traces", "Read stored traces."),
+    "send": ("openfuse_collector.cli.send:send", "Send example or recorded telemetry to a collector."),
+}
+"""Name -> (`module:command`, help)."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are rows of `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list under `--help`, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help) for name, (_, help) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest command for a mistyped one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from openfuse_collector.config.nodes import nearest  # only needed when something is wrong
+
+            hint = nearest(args[0], COMMANDS)
+            raise click.UsageError(error.message.rstrip(".") + hint, ctx) if hint else error from None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="openfuse-collector", message="%(prog)s %(version)s")
+def main() -> None:
+    """A durable collector for GenAI telemetry: OTLP and Langfuse SDKs in, Langfuse-style traces out."""

@@ -1,0 +1,61 @@
+"""Options that several commands share: where the configuration comes from, and what happens when it is wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+import openfuse_collector
+
+if TYPE_CHECKING:
+    from openfuse_collector.config.service import CollectorConfig
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_config = click.option(
+    "--config",
+    "sources",
+    multiple=True,
+    metavar="SOURCE",
+    help="A YAML file, or file:, env: or yaml: and what it names. Repeatable: later ones win. Default: the built-in configuration.",
+)
+_set = click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="One setting on top, such as exporters.sqlite.path=/data/traces.db. Repeatable.",
+)
+
+
+def config_options(command: F) -> F:
+    """Adds `--config` and `--set`; the command takes them as `sources` and `sets`."""
+    return _config(_set(command))
+
+
+def default_config() -> Path:
+    """The built-in configuration: inside the installed package, or in `config/` of a source checkout."""
+    package = Path(openfuse_collector.__file__).parent
+    installed = package / "config" / "default.yaml"
+    return installed if installed.exists() else package.parent / "config" / "default.yaml"
+
+
+def load_config(sources: Sequence[str], sets: Sequence[str]) -> CollectorConfig:
+    """The configuration the options name. Its mistakes are printed on stderr, one a line, and end the process with 1."""
+    from openfuse_collector.config.service import load
+    from openfuse_collector.errors import ConfigError
+
+    try:
+        return load(sources or (f"file:{default_config()}",), sets, warn=_warn)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        sys.exit(1)
+
+
+def _warn(message: str) -> None:
+    click.echo(f"warning: {message}", err=True)

@@ -1,0 +1,22 @@
+"""`run`: load the configuration and be the collector until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from openfuse_collector.cli.options import config_options, load_config
+
+
+@click.command()
+@config_options
+def run(sources: tuple[str, ...], sets: tuple[str, ...]) -> None:
+    """Receive, journal, map and store until stopped.
+
+    Without --config: OTLP on localhost:4317 and 4318, traces in ./openfuse.db.
+    """
+    config = load_config(sources, sets)
+    from openfuse_collector import service  # the whole machine: nothing to import for a wrong configuration
+
+    sys.exit(service.run(config))
