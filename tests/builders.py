@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import socket
 from typing import Any
 
 import structlog
 
 from openfuse_collector.component import ComponentID, Settings
+from openfuse_collector.config.types import Address
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.signals import Batch, Delivery, Item, Origin, Signal
 from openfuse_collector.telemetry.metrics import Metrics
@@ -53,3 +55,10 @@ def batch(
 def metric(metrics: Metrics, name: str, **labels: str) -> float:
     """The value of a sample, 0 when it was never made."""
     return metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def free_address() -> Address:
+    """A port of this machine that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return Address(f"127.0.0.1:{probe.getsockname()[1]}")

@@ -91,9 +91,9 @@ class Builder:
 
     def build(self) -> Graph:
         """Create every component a pipeline uses, and wire them."""
-        for id, pipeline in self._config.service.pipelines.items():
+        for pipeline_id, pipeline in self._config.service.pipelines.items():
             if self._journalled(pipeline):
-                self._add_source(id, pipeline)
+                self._add_source(pipeline_id, pipeline)
         used = {id for pipeline in self._config.service.pipelines.values() for id in pipeline.receivers}
         for id in self._config.receivers.keys() & used:
             settings = self._settings(Kind.RECEIVER, id)

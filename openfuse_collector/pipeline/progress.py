@@ -31,9 +31,11 @@ class Progress:
         with self._changed:
             self._unfinished[end] = True
             low_water = None
-            while self._unfinished and next(iter(self._unfinished.values())):
-                low_water = next(iter(self._unfinished))
-                del self._unfinished[low_water]
+            for oldest in list(self._unfinished):
+                if not self._unfinished[oldest]:
+                    break
+                low_water = oldest
+                del self._unfinished[oldest]
             if low_water is not None:
                 self._commit(low_water)
             self._changed.notify_all()

@@ -10,8 +10,9 @@ from typing import Any
 from openfuse_collector.enrich import enrich
 from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.accumulator import Accumulator, Outcome
+from openfuse_collector.events.columns import COLUMNS
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.events.rows import COLUMNS, row
+from openfuse_collector.events.rows import row
 
 History = Callable[[Sequence[Entity]], Mapping[Entity, Sequence[Event]]]
 """Asks the store for all raw events of some entities; entities it does not know are absent from the answer."""

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from openfuse_collector.events.columns import COLUMNS
 from openfuse_collector.events.event import Entity, Event, decode_envelope
-from openfuse_collector.events.rows import COLUMNS, raw_row
+from openfuse_collector.events.rows import raw_row
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.schema import migrate
 from openfuse_collector.store.projector import Changes, Projector

@@ -1,0 +1,63 @@
+"""The collector's telemetry of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+import urllib.request
+
+import pytest
+
+from openfuse_collector.config.types import Address
+from openfuse_collector.telemetry.logs import configure_logs
+from openfuse_collector.telemetry.loop import watch_loop
+from openfuse_collector.telemetry.metrics import Metrics
+from openfuse_collector.telemetry.server import serve_metrics
+from tests.builders import free_address, metric
+
+
+def test_metrics_are_served_until_stopped() -> None:
+    metrics, address = Metrics(), free_address()
+    metrics.counter("openfuse_things", "Things.", ["kind"]).labels("good").inc(3)
+    stop = serve_metrics(metrics, address)
+    text = urllib.request.urlopen(f"http://{address}/metrics", timeout=10).read().decode()
+    stop()
+    assert 'openfuse_things_total{kind="good"} 3.0' in text
+    assert "otelcol_process_memory_rss" in text
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"http://{address}/metrics", timeout=1)
+
+
+def test_one_name_is_one_metric() -> None:
+    metrics = Metrics()
+    assert metrics.counter("a", "A.") is metrics.counter("a", "A.")
+
+
+def test_a_busy_address_is_an_error() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(OSError):
+            serve_metrics(Metrics(), Address(f"127.0.0.1:{taken.getsockname()[1]}"))
+
+
+async def test_a_blocked_loop_is_seen() -> None:
+    metrics = Metrics()
+    watch = asyncio.create_task(watch_loop(metrics))
+    await asyncio.sleep(0)
+    time.sleep(0.3)
+    while not metric(metrics, "openfuse_event_loop_stall_seconds_count"):
+        await asyncio.sleep(0.005)
+    watch.cancel()
+    assert metric(metrics, "openfuse_event_loop_stall_seconds_sum") > 0.2
+
+
+def test_json_logs_are_one_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
+    log = configure_logs("info", "json")
+    log.debug("hidden")
+    log.info("shown", spans=3)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert json.loads(line)["event"] == "shown"
+    assert json.loads(line)["spans"] == 3
