@@ -40,12 +40,13 @@ class Event(msgspec.Struct, gc=False):
     @property
     def derived(self) -> bool:
         """True for events made from spans: their place in the order does not depend on when they arrived."""
-        return self.metadata is not None and ("source" in self.metadata or "shallow" in self.metadata)
+        # Clients may send any JSON here, so the type is asked for.
+        return type(self.metadata) is dict and ("source" in self.metadata or "shallow" in self.metadata)
 
     @property
     def shallow(self) -> bool:
         """True for a trace event that only says: this trace exists."""
-        return self.metadata is not None and "shallow" in self.metadata
+        return type(self.metadata) is dict and "shallow" in self.metadata
 
 
 def encode_envelope(event: Event) -> bytes:

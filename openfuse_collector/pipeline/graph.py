@@ -87,7 +87,8 @@ class Builder:
             Path(config.service.journal.directory) / "dead-letters", self._graph.stopping, metrics, log
         )
         self._exporters: dict[ComponentID, tuple[Exporter, ExporterWorker]] = {}
-        self._connectors: dict[ComponentID, Any] = {}
+        self._connectors: dict[ComponentID, tuple[Consumer, list[Exporter]]] = {}
+        self._pipelines: dict[PipelineID, tuple[Consumer, list[Exporter]]] = {}
 
     def build(self) -> Graph:
         """Create every component a pipeline uses, and wire them."""
@@ -116,7 +117,13 @@ class Builder:
         self._graph.sources.append(Source(str(id), id.signal, reader, pipeline.batch, following, self._metrics))
 
     def _pipeline(self, id: PipelineID, pipeline: PipelineConfig) -> tuple[Consumer, list[Exporter]]:
-        """The first stage of a pipeline and every exporter behind it, connectors followed."""
+        """The first stage of a pipeline and every exporter behind it, connectors followed. Made once per pipeline."""
+        built = self._pipelines.get(id)
+        if built is None:
+            built = self._pipelines[id] = self._wire(id, pipeline)
+        return built
+
+    def _wire(self, id: PipelineID, pipeline: PipelineConfig) -> tuple[Consumer, list[Exporter]]:
         consumers: list[Consumer] = []
         exporters: list[Exporter] = []
         for target in pipeline.exporters:
@@ -140,7 +147,7 @@ class Builder:
 
     def _connector(self, id: ComponentID) -> tuple[Consumer, list[Exporter]]:
         """A connector is one instance; what it emits goes to every pipeline that names it as receiver."""
-        built: tuple[Consumer, list[Exporter]] | None = self._connectors.get(id)
+        built = self._connectors.get(id)
         if built is None:
             settings = self._settings(Kind.CONNECTOR, id)
             connector = factory(Kind.CONNECTOR, id.type).create(settings, self._config.connectors[id])

@@ -91,7 +91,8 @@ class Projector:
             if record is not None and entity.type in COLUMNS:
                 record["eav_generation"] = accumulator.generation()
                 changes.add_row(entity.type, row(entity.type, enrich(entity.type, record)))
-        self._keep(entity, accumulator)
+        if not _complete(entity, group):
+            self._keep(entity, accumulator)
 
     def _refold(self, entity: Entity, group: list[Event]) -> Accumulator:
         """From everything there is: what the store has and what has just come."""
@@ -111,3 +112,8 @@ class Projector:
         while self._bytes > self._max_bytes and len(self._known) > 1:
             _, (_, dropped) = self._known.popitem(last=False)
             self._bytes -= dropped
+
+
+def _complete(entity: Entity, group: list[Event]) -> bool:
+    """True for observations made from spans: nothing but a resend is likely to follow, and for that the store can be asked."""
+    return entity.type == "observation" and all(event.derived for event in group)

@@ -1,0 +1,50 @@
+"""Enrichment: what a record gains after the fold. Pure functions record -> record, in one fixed order.
+
+observation   assemble  slot: an empty input or output from log records
+              tools     definitions and calls, from metadata, input and output
+              tokenise  slot: usage_details where the sender provided none
+              usage     totals and the flattened usage columns
+              price     slot: cost_details where the sender provided none
+              cost      totals and the flattened cost columns
+score         inflate   slot: names, labels and ranges from score configs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from openfuse_collector.enrich.tools import extract_tools
+from openfuse_collector.enrich.usage import cost_total, usage_total
+
+Enricher = Callable[[dict[str, Any]], dict[str, Any]]
+"""May set columns of the record it is given, which it owns; never changes a value nested in it, which events share."""
+
+
+def enrichment(
+    *,
+    assemble: Enricher | None = None,
+    tokenise: Enricher | None = None,
+    price: Enricher | None = None,
+    inflate: Enricher | None = None,
+) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
+    """The enrichment of a store: (entity type, record) -> record, with the given steps in their slots."""
+    steps = {
+        "observation": _present(assemble, extract_tools, tokenise, usage_total, price, cost_total),
+        "score": _present(inflate),
+    }
+
+    def enrich(entity_type: str, record: dict[str, Any]) -> dict[str, Any]:
+        for step in steps.get(entity_type, ()):
+            record = step(record)
+        return record
+
+    return enrich
+
+
+def _present(*steps: Enricher | None) -> tuple[Enricher, ...]:
+    return tuple(step for step in steps if step is not None)
+
+
+enrich = enrichment()
+"""Without price tables, tokenisers, log assembly and score configs."""

@@ -1,0 +1,128 @@
+"""Tool calls a model asked for, found in the output in the shapes of the providers and of the GenAI conventions.
+
+Rules: spec/otel_mapping.md 9, cases tool_extraction. `parts` of the type `tool_call` are ours: Langfuse passes them over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from typing import Any, NamedTuple
+
+from openfuse_collector.events.text import json_text, parse_json
+
+_MARKERS = ("tool_call", '"arguments"', "tool_use", "tool-call", "toolCall", "toolName")
+"""Every shape below has one of these in its text. Six searches for words beat one search for a pattern tenfold."""
+
+_MESSAGE_KEYS = frozenset(("role", "content", "tool_calls", "additional_kwargs", "parts"))
+_CALL_TYPES = frozenset(("function", "function_call", "tool-call", "tool_use", "tool_call"))
+_PART_TYPES = frozenset(("tool_use", "tool-call"))
+
+
+class ToolCall(NamedTuple):
+    """One call: the name of the tool, and `{id, arguments, type, index}` as JSON text the way Langfuse stores it."""
+
+    name: str
+    text: str
+    identity: Any
+    """What makes it the same call when it is met again: its id, or name and arguments."""
+
+
+def may_hold_calls(text: str | None) -> bool:
+    """Whether it is worth parsing an output."""
+    if text is None or text.lstrip()[:1] not in ("{", "["):
+        return False
+    return any(map(text.__contains__, _MARKERS))
+
+
+def calls_in(output: Any) -> list[ToolCall]:
+    """Every call of an output once, in the order met."""
+    found: dict[Any, ToolCall] = {}
+    for item in output if isinstance(output, list) else (output,):
+        if isinstance(item, dict):
+            for call in _calls_of(item):
+                flat = _flat(call)
+                if flat is not None:
+                    found.setdefault(flat.identity, flat)
+    return list(found.values())
+
+
+def _calls_of(item: dict[str, Any]) -> Iterator[Any]:
+    """The calls of a message, a completion, or of an object that is a call itself."""
+    if _is_call(item) and not _MESSAGE_KEYS & item.keys():
+        yield item
+        return
+    yield from _calls_of_message(item)
+    for choice in _list(item.get("choices")):
+        if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
+            yield from _calls_of_message(choice["message"])
+    # Laminar wraps each message: {index, message, finish_reason}.
+    message = item.get("message")
+    if isinstance(message, dict):
+        yield from _calls_of_message(message)
+
+
+def _calls_of_message(message: dict[str, Any]) -> Iterator[Any]:
+    listed = _list(message.get("tool_calls"))
+    yield from listed or _list(message.get("toolCalls"))
+    yield from _parts(message.get("content"), _PART_TYPES)
+    yield from _parts(message.get("parts"), ("tool_call",))
+    extra = message.get("additional_kwargs")
+    if isinstance(extra, dict):
+        yield from _list(extra.get("tool_calls"))
+
+
+def _parts(parts: Any, types: Container[Any]) -> Iterator[Any]:
+    for part in parts if isinstance(parts, list) else ():
+        if isinstance(part, dict) and isinstance(part.get("type"), str) and part["type"] in types:
+            yield part
+
+
+def _is_call(value: dict[str, Any]) -> bool:
+    """Whether an object without a message around it asks for a call: neither a definition, nor a result, nor data."""
+    kind, named = value.get("type"), bool(value.get("name"))
+    if kind == "tool-result":
+        return False
+    function = value.get("function")
+    return bool(
+        (isinstance(function, dict) and function.get("name") and "arguments" in function)
+        or (value.get("toolName") and (kind == "tool-call" or "input" in value or "args" in value))
+        or (named and "arguments" in value and (value.get("call_id") or _marked(value)))
+        or (named and kind == "tool_use" and "input" in value)
+    )
+
+
+def _marked(value: dict[str, Any]) -> bool:
+    kind = value.get("type")
+    return "id" in value or "index" in value or (isinstance(kind, str) and kind in _CALL_TYPES)
+
+
+def _flat(call: Any) -> ToolCall | None:
+    if not isinstance(call, dict):
+        return None
+    function = call.get("function")
+    inner = function if isinstance(function, dict) else {}
+    name = _first(inner.get("name"), call.get("name"), call.get("toolName"))
+    if not isinstance(name, str) or not name:
+        return None
+    arguments = _first(inner.get("arguments"), call.get("arguments"), call.get("args"), call.get("input"))
+    if not isinstance(arguments, str):
+        arguments = json_text({} if arguments is None else arguments)
+    id_ = _first(call.get("call_id"), call.get("id"), call.get("toolCallId"), "")
+    kind = _first(call.get("type"), "function" if inner else None, "")
+    text = json_text({"id": id_, "arguments": arguments, "type": kind, "index": _first(call.get("index"), 0)})
+    return ToolCall(name, text, json_text(id_) if id_ else (name, arguments))
+
+
+def _first(*values: Any) -> Any:
+    """The first value that is there."""
+    return next((value for value in values if value is not None), None)
+
+
+def _list(value: Any) -> list[Any]:
+    """A list, or the list a JSON text stands for."""
+    if isinstance(value, str):
+        try:
+            value = parse_json(value)
+        except ValueError:
+            return []
+    return value if isinstance(value, list) else []

@@ -1,0 +1,40 @@
+"""Tools of an observation: which ones the model was offered (input, metadata) and which ones it called (output)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openfuse_collector.enrich.tool_calls import calls_in, may_hold_calls
+from openfuse_collector.enrich.tool_definitions import definitions_in, input_with, may_hold_definitions, take_from
+from openfuse_collector.events.text import json_text, parse_json
+
+Record = dict[str, Any]
+
+
+def extract_tools(record: Record) -> Record:
+    """Move definitions from metadata into the input, then fill tool_definitions, tool_calls and tool_call_names.
+
+    Most records have none of it: they are recognised by a few looks at keys and text, without parsing anything.
+    """
+    source: Any = None
+    moved, metadata = take_from(record["metadata"])
+    if moved:
+        merged = input_with(moved, record["input"])
+        if merged is not None:
+            source, record["input"], record["metadata"] = merged, json_text(merged), metadata
+    if source is None and may_hold_definitions(record["input"]):
+        source = _parsed(record["input"])
+    if source is not None:
+        record["tool_definitions"] = definitions_in(source)
+    if may_hold_calls(record["output"]):
+        calls = calls_in(_parsed(record["output"]))
+        record["tool_calls"] = [call.text for call in calls]
+        record["tool_call_names"] = [call.name for call in calls]
+    return record
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return parse_json(text)
+    except ValueError:
+        return None

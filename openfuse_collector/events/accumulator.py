@@ -1,0 +1,186 @@
+"""The incremental fold: what memory keeps of an entity so that one more event costs the same whatever came before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from enum import Enum
+
+from openfuse_collector.events.columns import TIME_COLUMN
+from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.events.generation import following
+from openfuse_collector.events.order import instant, order_key
+from openfuse_collector.events.record import Record, finish
+from openfuse_collector.events.registers import Registers
+from openfuse_collector.events.source import source_of
+from openfuse_collector.events.weight import weight
+from openfuse_collector.events.writes import TOMBSTONE, writes
+
+_ID_BYTES = 180
+
+
+class Outcome(Enum):
+    """What an event did to an accumulator."""
+
+    APPLIED = "applied"
+    """It was new. The record may have changed."""
+    DUPLICATE = "duplicate"
+    """It was known. Nothing changed."""
+    REFOLD = "refold"
+    """It replaces an event that is folded in already. Nothing changed; the accumulator must be rebuilt from history."""
+
+
+class Accumulator:
+    """The state of one entity. Order-free and idempotent: any sequence of applies of one event set gives one record.
+
+    An entity with a single event, which most span-derived ones are for good, keeps that event and nothing else.
+    """
+
+    __slots__ = ("_at_newest", "_full", "_ids", "_latest", "_newest", "_only", "_shallow", "_sources", "_tombstone")
+
+    def __init__(self) -> None:
+        self._only: Event | None = None
+        self._ids: dict[str, int] = {}
+        """Event id -> ingested_at of its first copy; empty while `_only` is all there is."""
+        self._sources: dict[str, int] = {}
+        """Source digest -> mapping of the events that count."""
+        self._full: Registers | None = None
+        self._shallow: Registers | None = None
+        """Writes of shallow events, as long as there are no others."""
+        self._newest = -1
+        """Largest ingested_at of a live event, and below how many events have it."""
+        self._at_newest = 0
+        self._latest: tuple[Entity, int, int] | None = None
+        """The entity, the smallest and the largest ingested_at of all events."""
+        self._tombstone = -1
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Accumulator:
+        """The accumulator of a history, which may hold copies and superseded events in any order."""
+        first: dict[str, Event] = {}
+        for event in events:
+            known = first.get(event.id)
+            if known is None or event.ingested_at < known.ingested_at:
+                first[event.id] = event
+        accumulator = cls()
+        # Highest mapping first: what it supersedes is then recognised instead of replaced.
+        for event in sorted(first.values(), key=_mapping, reverse=True):
+            accumulator.apply(event)
+        return accumulator
+
+    def apply(self, event: Event) -> Outcome:
+        """Take one event of this accumulator's entity."""
+        if self._latest is None:
+            only = self._only
+            if only is None:
+                self._only = event
+                return Outcome.APPLIED
+            if only.id == event.id:
+                return self._copy_of_only(only, event)
+            self._only = None
+            self._take(only)
+        return self._take(event)
+
+    def record(self) -> Record | None:
+        """The record of the entity, None when there is nothing to store. The caller owns it, but not what is nested in it."""
+        if self._latest is None:
+            return None if self._only is None else _record_of(self._only)
+        registers = self._full or self._shallow
+        if registers is None or registers.first is None:
+            return None
+        entity, created_at, updated_at = self._latest
+        record = finish(entity, registers.columns(), registers.first[0], created_at, updated_at)
+        if self._tombstone >= self._newest:
+            record["is_deleted"] = True
+            return None if entity.type == "dataset_run_item" else record
+        return record
+
+    @property
+    def event_ids(self) -> Collection[str]:
+        """Ids of all events known, tombstones and superseded ones included."""
+        return (self._only.id,) if self._only is not None else self._ids.keys()
+
+    @property
+    def size(self) -> int:
+        """Approximate bytes held."""
+        if self._only is not None:
+            return 900 + sum(100 + weight(value) for value in self._only.body.values())
+        ids = _ID_BYTES * (len(self._ids) + len(self._sources))
+        return ids + sum(registers.size for registers in (self._full, self._shallow) if registers is not None)
+
+    def generation(self, previous: int | None = None) -> int:
+        """The `eav_generation` of the present event set, see `generation.generation`."""
+        only = self._only
+        if only is not None:
+            return following(0, 0, previous) if only.type == TOMBSTONE else following(only.ingested_at, 1, previous)
+        return following(max(self._newest, 0), self._at_newest, previous)
+
+    def _copy_of_only(self, only: Event, copy: Event) -> Outcome:
+        if copy.ingested_at >= only.ingested_at:
+            return Outcome.DUPLICATE
+        self._only = copy
+        return Outcome.APPLIED
+
+    def _take(self, event: Event) -> Outcome:
+        known = self._ids.get(event.id)
+        if known is not None:
+            return Outcome.DUPLICATE if event.ingested_at >= known else Outcome.REFOLD
+        source = source_of(event)
+        current = None if source is None else self._sources.get(source.digest)
+        if source is not None and current is not None and source.mapping > current:
+            return Outcome.REFOLD
+        self._count(event)
+        if event.type == TOMBSTONE:
+            self._tombstone = max(self._tombstone, event.ingested_at)
+            return Outcome.APPLIED
+        self._count_live(event.ingested_at)
+        if source is not None:
+            if current is not None and source.mapping < current:
+                return Outcome.APPLIED
+            self._sources[source.digest] = source.mapping
+        self._write(event)
+        return Outcome.APPLIED
+
+    def _count(self, event: Event) -> None:
+        at = event.ingested_at
+        self._ids[event.id] = at
+        if self._latest is None:
+            self._latest = (event.entity, at, at)
+            return
+        entity, first, last = self._latest
+        if at < first or at > last:
+            self._latest = (entity, min(first, at), max(last, at))
+
+    def _count_live(self, at: int) -> None:
+        if at > self._newest:
+            self._newest, self._at_newest = at, 1
+        elif at == self._newest:
+            self._at_newest += 1
+
+    def _write(self, event: Event) -> None:
+        """Fold the event in. The first full event of a trace makes everything shallow ones said void."""
+        if event.shallow:
+            if self._full is not None:
+                return
+            registers = self._shallow = self._shallow or Registers(event.entity.type)
+        else:
+            self._shallow = None
+            registers = self._full = self._full or Registers(event.entity.type)
+        columns = writes(event)
+        if columns is not None:
+            registers.write(order_key(event), columns)
+
+
+def _record_of(event: Event) -> Record | None:
+    """The record of an entity with one event: no registers, no order."""
+    if event.type == TOMBSTONE:
+        return None
+    columns = writes(event)
+    if columns is None:
+        return None
+    first = "" if TIME_COLUMN[event.entity.type] in columns else instant(event.timestamp)
+    return finish(event.entity, columns, first, event.ingested_at, event.ingested_at)
+
+
+def _mapping(event: Event) -> int:
+    source = source_of(event)
+    return 0 if source is None else source.mapping

@@ -1,0 +1,68 @@
+"""JSON text and plain text that every store takes: compact, UTF-8, no lone surrogates, no NUL."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """The text with NUL and lone surrogates replaced by U+FFFD: SQLite cuts at one, UTF-8 has no room for the other."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return _UNSTORABLE.sub("�", text)
+    return text.replace("\0", "�") if "\0" in text else text
+
+
+def cleaned(value: Any) -> Any:
+    """A JSON value with every string and key in it clean."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {cleaned(key): cleaned(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [cleaned(item) for item in value]
+    return value
+
+
+def json_text(value: Any) -> str:
+    """Compact JSON, characters beyond ASCII as they are (full-text search reads them), clean."""
+    try:
+        encoded = _encode(value)
+    except UnicodeEncodeError:
+        encoded = _encode(cleaned(value))
+    if b"\\u0000" in encoded:
+        encoded = _encode(cleaned(value))
+    return encoded.decode()
+
+
+def plain_text(value: Any) -> str:
+    """A string as it is, anything else as JSON: how Langfuse stores input, output and metadata values."""
+    return value if type(value) is str else json_text(value)
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text. Raises ValueError for anything JavaScript's parser would refuse."""
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        # Lone surrogates, as JavaScript writes them, are fine for the standard library only.
+        try:
+            return json.loads(text, parse_constant=_refuse)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
