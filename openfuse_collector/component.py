@@ -61,6 +61,12 @@ class Settings:
     instance: str = ""
     """Id of this collector, kept by its journal."""
     health: Health = field(default_factory=lambda: Health())
+    extensions: Mapping[ComponentID, Any] = field(default_factory=dict)
+    """The extensions in use; they are made before everything else."""
+
+    def extension(self, type: str) -> Any | None:
+        """The extension of that type, None when none is in use."""
+        return next((made for id, made in self.extensions.items() if id.type == type), None)
 
 
 @runtime_checkable

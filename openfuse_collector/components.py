@@ -20,6 +20,7 @@ BUILT_IN: dict[tuple[Kind, str], str] = {
     (Kind.CONNECTOR, "genai"): "openfuse_collector.connectors.genai:FACTORY",
     (Kind.EXPORTER, "sqlite"): "openfuse_collector.exporters.sqlite:FACTORY",
     (Kind.EXPORTER, "debug"): "openfuse_collector.exporters.debug:FACTORY",
+    (Kind.EXTENSION, "pricing"): "openfuse_collector.extensions.pricing:FACTORY",
     (Kind.EXTENSION, "health_check"): "openfuse_collector.extensions.health_check:FACTORY",
 }
 """(kind, type) -> `module:name` of its factory."""

@@ -79,6 +79,7 @@ class Service:
         self._metrics = Metrics()
         self._health = Health()
         self._instance = ""
+        self._extensions: dict[ComponentID, Component] = {}
 
     async def run(self) -> int:
         """Start, wait for a signal, stop. Raises CollectorError when something cannot start; whatever had started is stopped then."""
@@ -88,10 +89,11 @@ class Service:
         journal = Journal.open(self._config.service.journal, self._metrics, self._log, decode=decode)
         self._instance = journal.instance
         watch = asyncio.create_task(watch_loop(self._metrics))
-        extensions, graph = self._extensions(), None
+        graph = None
         try:
+            self._make_extensions()
             graph = self._build(journal)
-            for extension in extensions:
+            for extension in self._extensions.values():
                 await extension.start()
             await graph.start()
             self._health.set(ready=True)
@@ -101,18 +103,18 @@ class Service:
             self._log.info("shutting down", signal=await stop)
         finally:
             self._health.set(ready=False)
-            await self._stop(graph, extensions)
+            await self._stop(graph)
             watch.cancel()
             await asyncio.to_thread(journal.close)
             stop_metrics()
         return 0
 
-    async def _stop(self, graph: Graph | None, extensions: list[Component]) -> None:
+    async def _stop(self, graph: Graph | None) -> None:
         if graph is not None and not await graph.shutdown(self._config.service.shutdown_timeout):
             self._log.warning(
                 "not everything was stored in time; the rest stays in the journal and is stored after the next start"
             )
-        for extension in reversed(extensions):
+        for extension in reversed(self._extensions.values()):
             await extension.shutdown()
 
     def _build(self, journal: Journal) -> Graph:
@@ -121,18 +123,17 @@ class Service:
 
         return Builder(self._config, journal, intake, self._settings, self._metrics, self._log).build()
 
-    def _extensions(self) -> list[Component]:
-        made = []
+    def _make_extensions(self) -> None:
+        """In the order the configuration lists them; a later one sees the earlier ones."""
         for id in self._config.service.extensions:
             create = factory(Kind.EXTENSION, id.type).create
-            made.append(create(self._settings(Kind.EXTENSION, id), self._config.extensions[id]))
-        return made
+            self._extensions[id] = create(self._settings(Kind.EXTENSION, id), self._config.extensions[id])
 
     def _settings(self, kind: Kind, id: ComponentID) -> Settings:
         log = self._log.bind(
             **{"otelcol.component.id": str(id), "otelcol.component.kind": kind.value.removesuffix("s")}
         )
-        return Settings(id=id, log=log, metrics=self._metrics, instance=self._instance, health=self._health)
+        return Settings(id, log, self._metrics, self._instance, self._health, self._extensions)
 
     def _serve_metrics(self, config: MetricsConfig) -> Callable[[], None]:
         """A busy default port is a warning: a second collector on a laptop should start all the same."""

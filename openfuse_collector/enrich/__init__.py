@@ -4,33 +4,40 @@ observation   assemble  slot: an empty input or output from log records
               tools     definitions and calls, from metadata, input and output
               tokenise  slot: usage_details where the sender provided none
               usage     totals and the flattened usage columns
-              price     slot: cost_details where the sender provided none
-              cost      totals and the flattened cost columns
+              price     model, tier, cost where the sender provided none, and the flattened cost columns
 score         inflate   slot: names, labels and ranges from score configs
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from openfuse_collector.enrich.tools import extract_tools
-from openfuse_collector.enrich.usage import cost_total, usage_total
+from openfuse_collector.enrich.usage import usage_total
+from openfuse_collector.pricing import Catalogue, price
 
 Enricher = Callable[[dict[str, Any]], dict[str, Any]]
 """May set columns of the record it is given, which it owns; never changes a value nested in it, which events share."""
 
+Enrich = Callable[[str, dict[str, Any]], dict[str, Any]]
+"""(entity type, record) -> record."""
+
+NO_PRICES = Catalogue(built_in=tuple)
+
 
 def enrichment(
+    catalogue: Catalogue = NO_PRICES,
     *,
     assemble: Enricher | None = None,
     tokenise: Enricher | None = None,
-    price: Enricher | None = None,
     inflate: Enricher | None = None,
-) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
-    """The enrichment of a store: (entity type, record) -> record, with the given steps in their slots."""
+) -> Enrich:
+    """The enrichment of a store, with the given price tables and the given steps in their slots."""
+    priced = partial(price, catalogue=catalogue)
     steps = {
-        "observation": _present(assemble, extract_tools, tokenise, usage_total, price, cost_total),
+        "observation": _present(assemble, extract_tools, tokenise, usage_total, priced),
         "score": _present(inflate),
     }
 

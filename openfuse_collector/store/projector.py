@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from openfuse_collector.enrich import enrich
+from openfuse_collector.enrich import Enrich
 from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.accumulator import Accumulator, Outcome
 from openfuse_collector.events.columns import COLUMNS
@@ -41,8 +41,9 @@ class Projector:
     happens to be cached. Whoever could not write the changes must call `forget`.
     """
 
-    def __init__(self, history: History, max_bytes: int) -> None:
+    def __init__(self, history: History, enrich: Enrich, max_bytes: int) -> None:
         self._history = history
+        self._enrich = enrich
         self._max_bytes = max_bytes
         self._bytes = 0
         self._known: OrderedDict[Entity, tuple[Accumulator, int]] = OrderedDict()
@@ -90,7 +91,7 @@ class Projector:
             record = accumulator.record()
             if record is not None and entity.type in COLUMNS:
                 record["eav_generation"] = accumulator.generation()
-                changes.add_row(entity.type, row(entity.type, enrich(entity.type, record)))
+                changes.add_row(entity.type, row(entity.type, self._enrich(entity.type, record)))
         if not _complete(entity, group):
             self._keep(entity, accumulator)
 

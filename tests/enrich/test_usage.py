@@ -13,6 +13,8 @@ from shared_cases import cases, needs_shared
 
 from openfuse_collector.enrich import enrich, enrichment
 from openfuse_collector.events.columns import DEFAULTS
+from openfuse_collector.pricing import Catalogue
+from openfuse_collector.pricing.entry import ModelEntry
 
 
 def record(usage: dict[str, Any] | None = None, cost: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -88,13 +90,13 @@ def test_steps_have_their_slots() -> None:
         return run
 
     made = enrichment(
-        price=step("price", cost_details={"input": 0.5, "total": 0.5}),
-        tokenise=step("tokenise", usage_details={"input": 4}),
+        Catalogue([ModelEntry("m", "^m$", {"input": "0.125"}, per="unit").model()], built_in=tuple),
+        tokenise=step("tokenise", usage_details={"input": 4}, provided_model_name="m"),
         assemble=step("assemble", output='{"tool_calls":[{"id":"1","name":"f","arguments":"{}"}]}'),
         inflate=step("inflate"),
     )
     given = made("observation", record())
-    assert order == ["assemble", "tokenise", "price"]
+    assert order == ["assemble", "tokenise"]
     assert (given["tool_call_names"], given["total_usage"], given["total_cost"]) == (["f"], 4, 0.5)
     assert made("trace", {"id": "t"}) == {"id": "t"}
     made("score", {})

@@ -10,6 +10,7 @@ from openfuse_collector.errors import CollectorError, PermanentError, RetryableE
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.store import Store
 from openfuse_collector.signals import Batch
+from openfuse_collector.store.enrichment import configured_enrichment
 
 UNSTORABLE = (
     sqlite3.DataError,
@@ -29,7 +30,7 @@ class SqliteExporter:
         self._settings = settings
         self._path = config.path
         try:
-            self._store = Store(config)
+            self._store = Store(config, configured_enrichment(settings))
         except (sqlite3.Error, OSError) as error:
             raise CollectorError(f"exporters::{settings.id}: cannot open {config.path}: {error}") from error
         metrics, id = settings.metrics, str(settings.id)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from openfuse_collector.enrich import Enrich, enrich
 from openfuse_collector.events.columns import COLUMNS
 from openfuse_collector.events.event import Entity, Event, decode_envelope
 from openfuse_collector.events.rows import raw_row
@@ -47,10 +48,10 @@ DELETES = {kind: f"DELETE FROM {table} WHERE project_id = ? AND id = ?" for kind
 class Store:
     """Owns the writing connection. Not thread-safe. Every method raises sqlite3.Error."""
 
-    def __init__(self, config: SqliteConfig) -> None:
+    def __init__(self, config: SqliteConfig, enrich: Enrich = enrich) -> None:
         self._config = config
         self._connection = _connect(config)
-        self._projector = Projector(self._history, config.fold_cache_size)
+        self._projector = Projector(self._history, enrich, config.fold_cache_size)
         self._data_version = -1
 
     def cursor(self, instance: str, pipeline: str) -> int | None:
