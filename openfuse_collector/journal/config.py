@@ -37,3 +37,7 @@ class JournalConfig:
             yield "segment_size must be at least 1MiB"
         if self.max_size < 2 * self.segment_size:
             yield "max_size must be at least twice segment_size"
+        if self.orphan_after < 60:
+            yield "orphan_after must be at least 1m"
+        if self.retain is not None and self.retain < 0:
+            yield "retain must not be negative"

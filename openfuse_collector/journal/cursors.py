@@ -1,0 +1,154 @@
+"""How far each pipeline is: offsets by name, kept in `cursors.json` beside the segments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+import msgspec
+
+from openfuse_collector.journal.files import Files, read_whole, write_whole
+
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+
+FILE = "cursors.json"
+
+CLAIM_EVERY = 600.0
+"""Seconds after which the file says again that its cursors are in use, even when none moved."""
+
+GRACE = 300.0
+"""Seconds after opening in which no cursor is given up: pipelines have not all claimed theirs yet."""
+
+
+class Cursor(msgspec.Struct):
+    """Everything below `offset` is finished for one pipeline."""
+
+    offset: int
+    claimed: int
+    """Epoch seconds at which a pipeline last held this cursor."""
+
+
+class _File(msgspec.Struct):
+    cursors: dict[str, Cursor]
+    crc32: int
+    """Of the cursors as compact JSON. A damaged file must not pass for an older or newer position."""
+
+
+class Cursors:
+    """The cursors of one journal. Thread-safe."""
+
+    def __init__(
+        self, directory: Path, files: Files, log: BoundLogger, *, clock: Callable[[], float], orphan_after: float
+    ) -> None:
+        self._path = directory / FILE
+        self._files = files
+        self._log = log
+        self._clock = clock
+        self._orphan_after = orphan_after
+        self._opened_at = clock()
+        self._lock = Lock()
+        self._saving = Lock()
+        self._claimed: set[str] = set()
+        self._dirty = False
+        self._saved_at = clock()
+        self._cursors: dict[str, Cursor] = {}
+        self.readable = self._load()
+        """False when there was no usable file: it is not known then which pipelines are new."""
+
+    def _load(self) -> bool:
+        try:
+            content = read_whole(self._files, self._path)
+            if content is None:
+                return False
+            file = msgspec.json.decode(content, type=_File)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            file = None
+        if file is None or file.crc32 != _checksum(file.cursors):
+            self._log.error("journal cursors unreadable, pipelines start at the oldest record", file=str(self._path))
+            return False
+        self._cursors = file.cursors
+        return True
+
+    @property
+    def highest(self) -> int:
+        """The largest offset of any cursor, 0 without cursors."""
+        return max((cursor.offset for cursor in self._cursors.values()), default=0)
+
+    def offset(self, name: str) -> int | None:
+        """Where a pipeline is, None for a name never seen."""
+        cursor = self._cursors.get(name)
+        return cursor.offset if cursor else None
+
+    def claim(self, name: str, offset: int) -> None:
+        """A pipeline takes (or makes) the cursor of this name and sets it. On disk when this returns: raises OSError.
+
+        Without that, a pipeline created just before a crash would count as new once more and skip what was accepted for it.
+        """
+        with self._lock:
+            self._claimed.add(name)
+            self._cursors[name] = Cursor(offset, int(self._clock()))
+            self._dirty = True
+        self.save()
+
+    def move(self, name: str, offset: int) -> None:
+        """Everything below `offset` is finished; earlier offsets than the present one are ignored."""
+        with self._lock:
+            cursor = self._cursors[name]
+            if offset > cursor.offset:
+                cursor.offset = offset
+                self._dirty = True
+
+    def low_water(self) -> int | None:
+        """Everything below is finished for every pipeline; None when nobody can say, because no pipeline has a cursor."""
+        with self._lock:
+            return min((cursor.offset for cursor in self._cursors.values()), default=None)
+
+    def drop_orphans(self) -> None:
+        """Forget cursors that no pipeline has claimed for `orphan_after` seconds; their names count as new from then on."""
+        now = self._clock()
+        if now - self._opened_at < min(GRACE, self._orphan_after):
+            return
+        with self._lock:
+            late = {
+                name: cursor
+                for name, cursor in self._cursors.items()
+                if name not in self._claimed and now - cursor.claimed >= self._orphan_after
+            }
+            for name in late:
+                del self._cursors[name]
+                self._dirty = True
+        for name, cursor in late.items():
+            self._log.warning(
+                "journal cursor given up: no such pipeline any more",
+                pipeline=name,
+                offset=cursor.offset,
+                claimed=cursor.claimed,
+            )
+
+    def save(self) -> None:
+        """Write the file when something changed, or now and then to renew the claims. Raises OSError; the change stays due."""
+        with self._saving:
+            self._save(self._clock())
+
+    def _save(self, now: float) -> None:
+        with self._lock:
+            if not self._dirty and now - self._saved_at < min(CLAIM_EVERY, self._orphan_after / 4):
+                return
+            for name in self._claimed:
+                self._cursors[name].claimed = int(now)
+            content = msgspec.json.encode(_File(self._cursors, _checksum(self._cursors)))
+            self._dirty = False
+        try:
+            write_whole(self._files, self._path, content)
+        except OSError:
+            self._dirty = True
+            raise
+        self._saved_at = now
+
+
+def _checksum(cursors: dict[str, Cursor]) -> int:
+    return crc32(msgspec.json.encode(cursors))

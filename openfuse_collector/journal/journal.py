@@ -1,0 +1,290 @@
+"""The journal as the rest of the collector sees it: append a request, read it per pipeline, forget it when all are past it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from openfuse_collector.journal.bounds import Bounds
+from openfuse_collector.journal.cache import DecodedCache
+from openfuse_collector.journal.config import JournalConfig
+from openfuse_collector.journal.cursors import GRACE, Cursors
+from openfuse_collector.journal.damage import DamageReport
+from openfuse_collector.journal.errors import JournalError
+from openfuse_collector.journal.files import Files, OsFiles
+from openfuse_collector.journal.log import SegmentedLog
+from openfuse_collector.journal.reader import Reader, Source
+from openfuse_collector.journal.record import encode_head, encode_origin
+from openfuse_collector.journal.recovery import check_last, find_segments, instance_id, take_lock
+from openfuse_collector.journal.segment import Segment
+from openfuse_collector.journal.tail import Tail
+from openfuse_collector.journal.writer import Pending, Writer
+from openfuse_collector.signals import Item, Origin
+from openfuse_collector.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+
+SEAL_AFTER = 60.0
+"""Seconds without an append after which a passed last segment is replaced by an empty one, so that finished data leaves the disk."""
+
+MAX_OFFSET = 1 << 62
+"""A cursor beyond this is not believed."""
+
+CORRUPT_COPIES = 4
+"""Segments' worth of damaged files kept aside."""
+
+
+class Journal:
+    """`append` belongs to the event loop, each reader to one thread of its own, everything else happens on the writer's thread."""
+
+    def __init__(
+        self,
+        directory: Path,
+        config: JournalConfig,
+        metrics: Metrics,
+        log: BoundLogger,
+        decode: Callable[[Origin, bytes], Any],
+        files: Files,
+        clock: Callable[[], float],
+    ) -> None:
+        """Recover a directory that is locked already; see `open`."""
+        self.instance = instance_id(directory, files, log)
+        """Id of this collector instance: made once, kept in the directory."""
+        self._logger, self._files, self._clock = log, files, clock
+        self._retain = config.retain or 0.0
+        self._io = Lock()  # append, roll and remove exclude each other
+        self._readers: dict[str, Reader] = {}
+        self._failing: set[str] = set()
+        self._opened_at = self._appended_at = clock()
+        self._lock: int | None = None
+        self._measure(metrics)
+        self._damage = DamageReport(
+            directory, files, metrics, log, bound=CORRUPT_COPIES * config.segment_size, min_free=config.min_free_disk
+        )
+        self._cursors = Cursors(directory, files, log, clock=clock, orphan_after=config.orphan_after)
+        segments = find_segments(directory, files)
+        if segments:
+            check_last(segments[-1], files, self._damage, log, fsync=config.fsync)
+        self._log = SegmentedLog(
+            directory,
+            files,
+            segments,
+            segment_size=config.segment_size,
+            fsync=config.fsync,
+            synced=self._fsync_seconds.observe,
+        )
+        self._blind = not self._cursors.readable and self._log.size > 0
+        self._continue_behind_cursors()
+        self._cache = DecodedCache(config.cache_size)
+        self._tail = Tail(self._log.end)
+        self._source = Source(self._log, self._tail, self._cache, files, self._damage, decode, log)
+        self._bounds = Bounds(directory, config, files, self._log)
+        self._bytes.set(self._log.size)
+        self._writer = Writer(self._bounds, self._write, self.tidy, metrics, log)
+
+    @classmethod
+    def open(
+        cls,
+        config: JournalConfig,
+        metrics: Metrics,
+        log: BoundLogger,
+        *,
+        decode: Callable[[Origin, bytes], Any],
+        files: Files = OsFiles(),  # noqa: B008  (it has no state)
+        clock: Callable[[], float] = time.time,
+    ) -> Journal:
+        """Lock the directory, recover what is in it and start the writer.
+
+        `decode` turns a payload that is no longer in memory into what `append` was given as `data`. `clock` gives epoch seconds
+        for `retain` and `orphan_after`. Raises JournalLocked, JournalError.
+        """
+        directory = Path(config.directory)
+        try:
+            files.make_directory(directory)
+            lock = take_lock(directory, files)
+            try:
+                journal = cls(directory, config, metrics, log, decode, files, clock)
+            except BaseException:
+                files.close(lock)
+                raise
+        except OSError as error:
+            raise JournalError(f"cannot use journal directory {directory}: {error}") from error
+        journal._lock = lock
+        journal._writer.start()
+        return journal
+
+    @property
+    def end(self) -> int:
+        """Offset behind the last durable record; its distance to a reader's position is that pipeline's backlog in bytes."""
+        return self._tail.end
+
+    async def append(self, origin: Origin, payload: bytes, data: Any) -> int:
+        """Keep one request; returns its offset once it is durable.
+
+        Raises OverloadError at a bound or when the disk refuses (nothing was taken), PermanentError when the payload could
+        never fit.
+        """
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._writer.submit(Pending(future, origin, encode_origin(origin), payload, data))
+        return await future
+
+    def reader(self, name: str, *, start: int | None, wants: Callable[[Origin], bool]) -> Reader:
+        """The way of pipeline `name` through the log, limited to records whose origin it `wants`.
+
+        It begins at `start` (the cursor the store behind it kept), else at the journal's own cursor of that name, else, for a
+        new name, at the end of the log. Raises JournalError when the name is taken or the cursor cannot be written.
+        """
+        if name in self._readers:
+            raise JournalError(f"pipeline {name} reads the journal already")
+        try:
+            position = self._begin(name, start)
+            self._cursors.claim(name, position)
+        except OSError as error:
+            raise JournalError(f"cannot keep a journal cursor for {name}: {error}") from error
+        reader = Reader(
+            self._source, position, wants=wants, on_take=self._drop_cached, on_commit=partial(self._commit, name)
+        )
+        self._readers[name] = reader
+        return reader
+
+    def close(self) -> None:
+        """Write what is queued, keep the cursors, release the directory. Readers return empty-handed from then on. Idempotent."""
+        self._writer.close()
+        self._tail.close()
+        for reader in self._readers.values():
+            reader.close()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            self._attempt("keep the cursors", self._cursors.save)
+            self._log.close()
+            self._files.close(lock)
+
+    def tidy(self) -> None:
+        """Housekeeping, about once a second: cursors to disk, passed segments off it, free space and gauges measured."""
+        with self._io:
+            self._cursors.drop_orphans()
+            self._attempt("keep the cursors", self._cursors.save)
+            self._attempt("seal the last segment", self._seal)
+            self._attempt("delete passed segments", self._remove_passed)
+            self._attempt("measure free space", self._bounds.refresh)
+        self._bytes.set(self._log.size)
+        for name in list(self._readers):
+            self._lag.labels(name).set(self._tail.end - (self._cursors.offset(name) or 0))
+
+    def _measure(self, metrics: Metrics) -> None:
+        self._bytes = metrics.gauge("openfuse_journal_bytes", "Bytes in all segments of the journal.")
+        self._records = metrics.counter("openfuse_journal_records", "Requests appended to the journal.")
+        self._appended = metrics.counter(
+            "openfuse_journal_appended_bytes", "Bytes appended to the journal, headers included."
+        )
+        self._fsync_seconds = metrics.histogram(
+            "openfuse_journal_fsync_seconds", "Duration of one sync of the journal."
+        )
+        self._lag = metrics.gauge(
+            "openfuse_journal_cursor_lag_bytes", "Bytes of the journal a pipeline has not finished.", ("pipeline",)
+        )
+
+    def _continue_behind_cursors(self) -> None:
+        """No offset is given out twice: where a cursor is behind the end, records that were read and finished are gone."""
+        end, highest = self._log.end, self._cursors.highest
+        if highest > end:
+            self._logger.warning("journal ends before a cursor, continuing there", end=end, cursor=highest)
+        if highest > end or not self._log.segments:
+            self._log.roll(max(end, highest))
+
+    def _begin(self, name: str, start: int | None) -> int:
+        """Where a pipeline begins; in doubt with what it may have had already, never behind something it may not have had."""
+        known, oldest, end = self._cursors.offset(name), self._log.start, self._tail.end
+        if start is None:
+            fallback = oldest if self._blind else end
+            start = fallback if known is None else known
+        elif start > end:
+            self._logger.warning(
+                "the store's cursor is behind the end of the journal", pipeline=name, cursor=start, end=end
+            )
+            self._continue_at(start)
+            start = oldest if known is None else known
+        if start < oldest:
+            self._logger.warning(
+                "journal records a cursor points at are gone", pipeline=name, cursor=start, oldest=oldest
+            )
+        return max(start, oldest)
+
+    def _continue_at(self, offset: int) -> None:
+        """No record of ours gets an offset a store has already counted as finished. Raises OSError."""
+        with self._io:
+            if self._log.end < offset < MAX_OFFSET:
+                self._log.roll(offset)
+                self._tail.advance(offset)
+
+    def _write(self, batch: Sequence[Pending], size: int) -> Sequence[int]:
+        """Make a batch durable and show it to the readers. Raises OSError. On the writer's thread."""
+        with self._io:
+            offset = self._log.prepare(size)
+            parts: list[bytes] = []
+            entries: list[tuple[Item, int]] = []
+            for _, origin, encoded, payload, data in batch:
+                head = encode_head(offset, encoded, payload)
+                parts += (head, payload)
+                end = offset + len(head) + len(payload)
+                entries.append((Item(origin, offset, data, len(payload)), end))
+                offset = end
+            self._log.append(parts, size)
+            self._appended_at = self._clock()
+            self._cache.add(entries)
+            self._tail.advance(offset)
+        self._records.inc(len(batch))
+        self._appended.inc(size)
+        self._bytes.set(self._log.size)
+        return [item.position for item, _ in entries]
+
+    def _commit(self, name: str, offset: int) -> None:
+        self._cursors.move(name, offset)
+        low_water = self._cursors.low_water() or 0
+        for first in self._log.segments[:1]:
+            if first.passed_at is None and first.end <= low_water and first.end < self._tail.end:
+                self._writer.poke()
+
+    def _drop_cached(self) -> None:
+        self._cache.drop_below(min(reader.position for reader in list(self._readers.values())))
+
+    def _seal(self) -> None:
+        """Replace a last segment that all are past by an empty one when no more comes or room is short.
+
+        Requests stay on disk no longer than needed.
+        """
+        due = self._clock() - self._appended_at >= SEAL_AFTER or self._bounds.pressed
+        if due and any(last.size for last in self._log.segments[-1:]) and self._cursors.low_water() == self._log.end:
+            self._log.roll(self._log.end)
+
+    def _remove_passed(self) -> None:
+        low_water, now = self._cursors.low_water(), self._clock()
+        if low_water is None or (self._blind and now - self._opened_at < GRACE):
+            return
+        for segment in self._log.segments[:-1]:  # the last one may grow again
+            if segment.end <= low_water and segment.passed_at is None:
+                segment.passed_at = now
+        for segment in self._log.remove(partial(self._may_go, now)):
+            self._damage.forget(segment)
+
+    def _may_go(self, now: float, segment: Segment) -> bool:
+        if segment.passed_at is None:
+            return False
+        return now - segment.passed_at >= self._retain or self._bounds.pressed
+
+    def _attempt(self, what: str, step: Callable[[], None]) -> None:
+        """One step of housekeeping; a disk that refuses it is logged once, and the step is tried again next time."""
+        try:
+            step()
+        except OSError as error:
+            if what not in self._failing:
+                self._logger.warning(f"journal cannot {what}", error=str(error))
+            self._failing.add(what)
+        else:
+            self._failing.discard(what)
