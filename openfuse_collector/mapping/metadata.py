@@ -1,0 +1,112 @@
+"""Metadata: what users attach to traces and observations, and everything else a span, its resource and scope say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from openfuse_collector.mapping.coercion import BROKEN, json_text, parse_json, truthy
+from openfuse_collector.mapping.span_view import SpanView
+
+OBSERVATION, TRACE = "langfuse.observation.metadata", "langfuse.trace.metadata"
+_EITHER = "langfuse.metadata"
+_VERCEL = "ai.telemetry.metadata."
+_NOT_METADATA = frozenset(f"{_VERCEL}{name}" for name in ("userId", "sessionId", "tags", "langfusePrompt"))
+NOTES = "mapping_notes"
+"""Metadata key under which a span says which of its attributes could not be used, and why."""
+
+Metadata = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataKeys:
+    """Where metadata of one domain is: attributes that hold a whole map, and attributes that hold one entry each."""
+
+    whole: tuple[str, ...]
+    entries: tuple[tuple[str, str], ...]
+
+
+def metadata_keys(keys: Iterable[str], domain: str) -> MetadataKeys:
+    """The keys among these that carry metadata of `domain` (`OBSERVATION` or `TRACE`), entries in order of writing."""
+    prefixes = (f"{domain}.", f"{_EITHER}.", _VERCEL)
+    present = tuple(keys)
+    entries = (
+        (key, key[len(prefix) :])
+        for key in present
+        for prefix in prefixes
+        if key.startswith(prefix) and key not in _NOT_METADATA
+    )
+    return MetadataKeys(tuple(key for key in (domain, _EITHER) if key in present), tuple(entries))
+
+
+def written_metadata(attributes: Mapping[str, Any], keys: MetadataKeys, notes: list[str]) -> Metadata:
+    """Metadata users attached: the map first, then single entries, which win. What is no map is noted."""
+    found: Metadata = {}
+    for key in keys.whole:
+        if truthy(attributes[key]):
+            found = _as_map(attributes[key], key, notes)
+            break
+    for key, name in keys.entries:
+        found[name] = attributes[key]
+    return found
+
+
+def _as_map(written: Any, key: str, notes: list[str]) -> Metadata:
+    value = parse_json(written)
+    if isinstance(value, dict):
+        return dict(value)
+    if isinstance(value, list):
+        return {str(index): item for index, item in enumerate(value)}
+    note = f"{key}: {'not JSON' if value is BROKEN else 'not an object'}"
+    if note not in notes:  # `langfuse.metadata` is read for the trace and for the observation
+        notes.append(note)
+    return {}
+
+
+def shown_attributes(span: SpanView) -> dict[str, str] | None:
+    """Every attribute that is not input or output, as text; None for Langfuse's SDKs, which say it all otherwise."""
+    if span.surroundings.is_langfuse_sdk:
+        return None
+    attributes = span.attributes
+    return {key: value if type(value := attributes[key]) is str else _shown(value) for key in span.shape.attributes}
+
+
+def _shown(value: Any) -> str:
+    return str(value) if type(value) is int else json_text(value)
+
+
+def observation_metadata(span: SpanView, attributes: dict[str, str] | None) -> Metadata:
+    """Metadata of an observation; later sources win: resource, user's, `attributes`, `resourceAttributes`, `scope`."""
+    keys = span.shape.observation_metadata
+    metadata = dict(span.surroundings.metadata)
+    if keys.whole or keys.entries:
+        metadata |= written_metadata(span.attributes, keys, span.notes)
+    return _surrounded(metadata, span, attributes)
+
+
+def root_metadata(span: SpanView, attributes: dict[str, str] | None) -> Metadata:
+    """Metadata a root gives its trace: like an observation's, with the trace's own below it."""
+    metadata = dict(span.surroundings.metadata)
+    for keys in (span.shape.trace_metadata, span.shape.observation_metadata):
+        if keys.whole or keys.entries:
+            metadata |= written_metadata(span.attributes, keys, span.notes)
+    return _surrounded(metadata, span, attributes)
+
+
+def update_metadata(span: SpanView) -> Metadata:
+    """Metadata a span below the root gives its trace: only what speaks of the trace."""
+    metadata = dict(span.surroundings.metadata)
+    keys = span.shape.trace_metadata
+    if keys.whole or keys.entries:
+        metadata |= written_metadata(span.attributes, keys, span.notes)
+    return _surrounded(metadata, span, None)
+
+
+def _surrounded(metadata: Metadata, span: SpanView, attributes: dict[str, str] | None) -> Metadata:
+    around = span.surroundings
+    if attributes is not None:
+        metadata["attributes"] = attributes
+    metadata["resourceAttributes"] = around.resource
+    metadata["scope"] = around.scope
+    return metadata

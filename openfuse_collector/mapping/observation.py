@@ -1,0 +1,83 @@
+"""The observation a span becomes: its type and the body of its `<type>-create` event."""
+
+from __future__ import annotations
+
+from openfuse_collector.mapping import metadata, parameters, status, usage
+from openfuse_collector.mapping.common import Body, Common, put
+from openfuse_collector.mapping.span_view import SpanView
+from openfuse_collector.mapping.timestamps import iso_nanoseconds
+from openfuse_collector.mapping.tool_definitions import move_tools
+from openfuse_collector.mapping.vocabularies import gen_ai
+
+EVENT_TYPES = {
+    type_: f"{type_.lower()}-create"
+    for type_ in (
+        "SPAN",
+        "GENERATION",
+        "EVENT",
+        "EMBEDDING",
+        "AGENT",
+        "TOOL",
+        "CHAIN",
+        "RETRIEVER",
+        "GUARDRAIL",
+        "EVALUATOR",
+    )
+}
+"""Observation type -> Langfuse event type."""
+
+
+def type_of(span: SpanView) -> str:
+    """The observation type, SPAN when no vocabulary says more."""
+    for rule in span.shape.types:
+        type_ = rule.apply(span)
+        if type_ is not None:
+            return type_
+    return "SPAN"
+
+
+def observation_body(span: SpanView, type_: str, common: Common) -> Body:
+    """The body of the observation's event."""
+    failed = status.is_error(span)
+    body: Body = {
+        "id": span.span_id,
+        "traceId": span.trace_id,
+        "name": common.name,
+        "startTime": common.timestamp,
+        "endTime": iso_nanoseconds(span.end),
+        "environment": common.environment,
+        "level": status.level_of(span, failed),
+    }
+    put(body, "parentObservationId", span.parent_id or None)
+    put(body, "version", common.version)
+    put(body, "statusMessage", status.status_message_of(span, failed))
+    put(body, "completionStartTime", status.completion_start_of(span))
+    _put_model_use(body, span, type_)
+    _put_content_and_metadata(body, span, common)
+    return body
+
+
+def _put_model_use(body: Body, span: SpanView, type_: str) -> None:
+    """Model, tokens and cost, unless the span only repeats the sum of those below it; parameters; the prompt of a generation."""
+    if span.attributes.get(gen_ai.OPERATION) not in gen_ai.AGENT_OPERATIONS:
+        put(body, "model", parameters.model_of(span))
+        put(body, "usageDetails", usage.usage_of(span) or None)
+        put(body, "costDetails", usage.cost_of(span) or None)
+    put(body, "modelParameters", parameters.parameters_of(span) or None)
+    if type_ == "GENERATION" and span.shape.has_prompt:
+        name, version = parameters.prompt_of(span)
+        put(body, "promptName", name)
+        put(body, "promptVersion", version)
+
+
+def _put_content_and_metadata(body: Body, span: SpanView, common: Common) -> None:
+    """Input, output and metadata; tool definitions change from metadata into the input."""
+    details = metadata.observation_metadata(span, common.attributes)
+    asked, answered = common.content
+    if span.shape.tool_definitions or "tools" in details:
+        details, asked = move_tools(details, asked)
+    put(body, "input", asked)
+    put(body, "output", answered)
+    if span.notes:
+        details.setdefault(metadata.NOTES, span.notes)
+    body["metadata"] = details

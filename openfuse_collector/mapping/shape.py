@@ -1,0 +1,118 @@
+"""What can be known of a span from its attribute keys alone, worked out once per distinct set of keys.
+
+Programs make few kinds of spans. Which rules can apply, which attributes metadata shows and where counters are depends on
+keys, scope name and the presence of events only; values never matter here. So the search through all vocabularies happens
+once per shape, and mapping a span asks only rules that have something to read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
+
+from openfuse_collector.mapping import rules
+from openfuse_collector.mapping.metadata import OBSERVATION, TRACE, MetadataKeys, metadata_keys
+from openfuse_collector.mapping.parameters import request_keys
+from openfuse_collector.mapping.rule import ContentRule, MapRule, Rule, TypeRule
+from openfuse_collector.mapping.tool_definitions import has_definitions
+from openfuse_collector.mapping.usage import Counters, counters_among
+from openfuse_collector.mapping.vocabularies import langfuse
+
+T = TypeVar("T")
+
+_LARGEST_KEPT = 160
+"""Spans with more attributes (long flattened conversations) are too various to be worth remembering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The plan for spans with certain attribute keys; tuples hold only what is present or can apply, best first."""
+
+    attributes: tuple[str, ...]
+    """Keys shown in `metadata.attributes`."""
+    observation_metadata: MetadataKeys
+    trace_metadata: MetadataKeys
+    types: tuple[TypeRule, ...]
+    content: tuple[ContentRule, ...]
+    trace_content: tuple[ContentRule, ...] | None
+    """None when trace and observation have the same input and output."""
+    usage: tuple[MapRule, ...]
+    counters: Counters | None
+    more_usage: tuple[MapRule, ...]
+    cost: tuple[MapRule, ...]
+    more_cost: tuple[MapRule, ...]
+    first_token: tuple[Rule[str], ...]
+    model: tuple[str, ...]
+    more_model: tuple[str, ...]
+    parameters: tuple[MapRule, ...]
+    request: tuple[tuple[str, str], ...]
+    """Keys of single request parameters and the names of these."""
+    user: tuple[str, ...]
+    session: tuple[str, ...]
+    tags: tuple[str, ...]
+    public: tuple[str, ...]
+    environment: tuple[str, ...]
+    names: tuple[str, ...]
+    updates: tuple[str, ...]
+    """Keys that make the span update its trace if truthy."""
+    always_updates: bool
+    has_prompt: bool
+    tool_definitions: bool
+    has_events: bool
+
+
+def shape_of(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
+    """The shape of spans with these attribute keys, remembered for the common ones."""
+    if len(keys) > _LARGEST_KEPT:
+        return _make(keys, scope, has_events)
+    return _remembered(keys, scope, has_events)
+
+
+def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
+    present = frozenset(keys)
+
+    def asked(candidates: Iterable[Rule[T]]) -> tuple[Rule[T], ...]:
+        return tuple(rule for rule in candidates if rule.concerns(present, scope, has_events))
+
+    def there(names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if name in present)
+
+    own_trace_content = langfuse.TRACE_INPUT in present or langfuse.TRACE_OUTPUT in present
+    return Shape(
+        attributes=tuple(key for key in keys if not _consumed(key)),
+        observation_metadata=metadata_keys(keys, OBSERVATION),
+        trace_metadata=metadata_keys(keys, TRACE),
+        types=asked(rules.TYPES),
+        content=asked(rules.OBSERVATION_CONTENT),
+        trace_content=asked(rules.TRACE_CONTENT) if own_trace_content else None,
+        usage=asked(rules.USAGE),
+        counters=counters_among(keys),
+        more_usage=asked(rules.MORE_USAGE),
+        cost=asked(rules.COST),
+        more_cost=asked(rules.MORE_COST),
+        first_token=asked(rules.FIRST_TOKEN),
+        model=there(rules.MODEL),
+        more_model=there(rules.MORE_MODEL),
+        parameters=asked(rules.PARAMETERS),
+        request=request_keys(keys),
+        user=there(rules.USER),
+        session=there(rules.SESSION),
+        tags=there(rules.TAGS),
+        public=there(rules.PUBLIC),
+        environment=there(rules.ENVIRONMENT),
+        names=there(rules.NAME),
+        updates=there(rules.TRACE_UPDATES),
+        always_updates=any(key.startswith(rules.TRACE_UPDATE_PREFIX) for key in keys),
+        has_prompt=not present.isdisjoint((*rules.PROMPT_NAME, *rules.PROMPT_VERSION, langfuse.PROMPT_LINK)),
+        tool_definitions=has_definitions(keys),
+        has_events=has_events,
+    )
+
+
+_remembered = lru_cache(maxsize=1024)(_make)
+
+
+def _consumed(key: str) -> bool:
+    return key in rules.CONSUMED or key.startswith(rules.CONSUMED_PREFIXES)

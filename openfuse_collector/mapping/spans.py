@@ -1,0 +1,151 @@
+"""An OTLP traces request as Langfuse events: one observation event per span, and what the spans say of their traces.
+
+Pure (invariant I7): the result depends on the request and its origin only. A span that cannot be mapped is reported and
+leaves its neighbours alone (I5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+
+from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.mapping import metadata, observation, rules, trace
+from openfuse_collector.mapping.anyvalue import attributes_of
+from openfuse_collector.mapping.common import Body, Common, common_of
+from openfuse_collector.mapping.environment import written_environment
+from openfuse_collector.mapping.identity import MAPPING_VERSION, event_id, resource_digest, scope_digest, span_digest
+from openfuse_collector.mapping.shape import shape_of
+from openfuse_collector.mapping.span_view import SpanView, Surroundings
+from openfuse_collector.signals import Origin
+
+_VERSION = str(MAPPING_VERSION)
+
+
+class Failure(NamedTuple):
+    """A span that gave no events."""
+
+    path: str
+    """Where it is in the request: `resourceSpans[0].scopeSpans[1].spans[2]`."""
+    reason: str
+
+
+class Mapped(NamedTuple):
+    """What became of a request."""
+
+    events: list[Event]
+    failures: list[Failure]
+
+
+class _Shallow(NamedTuple):
+    """A sight of a trace in a request. The least is kept, by start, then environment: the order of spans is no matter."""
+
+    start: int
+    environment: str
+    timestamp: str
+    written: int
+    """The start if the span has one, else 0: what may go into an id."""
+
+
+def map_traces(request: ExportTraceServiceRequest, origin: Origin) -> Mapped:
+    """Events of all spans of a request, and the spans that could not be mapped.
+
+    Per span at most one trace event and exactly one observation event, in that order; at the end one shallow trace event
+    for each trace of which the request holds nothing but spans below the root.
+    """
+    requested = _Request(origin)
+    for r, resource_spans in enumerate(request.resource_spans):
+        for s, (scope_spans, surroundings, digest) in enumerate(_scopes(resource_spans)):
+            for i, span in enumerate(scope_spans.spans):
+                try:
+                    requested.add(span, surroundings, digest)
+                except Exception as error:
+                    path = f"resourceSpans[{r}].scopeSpans[{s}].spans[{i}]"
+                    requested.failures.append(Failure(path, f"{type(error).__name__}: {error}"))
+    requested.add_shallow()
+    return Mapped(requested.events, requested.failures)
+
+
+def _scopes(group: ResourceSpans) -> Iterator[tuple[ScopeSpans, Surroundings, bytes]]:
+    """The scopes of a resource with what all of their spans share and the digest of it."""
+    resource = attributes_of(group.resource.attributes)
+    shared: dict[str, Any] = {
+        "environment": written_environment({}, resource),
+        "metadata": metadata.written_metadata(resource, metadata.metadata_keys(resource, metadata.TRACE), []),
+        "user": trace.first_of(resource, rules.USER),
+        "session": trace.first_of(resource, rules.SESSION),
+        "tags": trace.first_of(resource, rules.TAGS),
+    }
+    digest = resource_digest(group)
+    for scope_spans in group.scope_spans:
+        scope = scope_spans.scope
+        described: dict[str, Any] = {"name": scope.name, "version": scope.version}
+        described = {key: value for key, value in described.items() if value}
+        described["attributes"] = attributes_of(scope.attributes)
+        yield (
+            scope_spans,
+            Surroundings(resource, scope.name, scope.version, described, **shared),
+            scope_digest(digest, scope_spans),
+        )
+
+
+class _Request:
+    """The events of one request under construction."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.events: list[Event] = []
+        self.failures: list[Failure] = []
+        self._project = origin.project_id
+        self._received = origin.received_at
+        self._counts: dict[Entity, int] = {}
+        self._shallow: dict[str, _Shallow] = {}
+        self._told: set[str] = set()
+
+    def add(self, source: Span, surroundings: Surroundings, scope: bytes) -> None:
+        """Append the events of one span, all or none of them."""
+        attributes = attributes_of(source.attributes)
+        shape = shape_of(tuple(attributes), surroundings.scope_name, len(source.events) > 0)
+        span = SpanView(source, surroundings, attributes, shape, self._received)
+        common = common_of(span)
+        of_trace = None
+        if trace.is_root(span):
+            of_trace = trace.root_body(span, common)
+        elif trace.updates_trace(span):
+            of_trace = trace.update_body(span, common)
+        type_ = observation.type_of(span)
+        of_observation = observation.observation_body(span, type_, common)
+        digest = span_digest(scope, source)
+        if of_trace is None:
+            self._saw(span, common)
+        else:
+            self._told.add(span.trace_id)
+            self._append("trace", "trace-create", of_trace, common.timestamp, digest)
+        self._append("observation", observation.EVENT_TYPES[type_], of_observation, common.timestamp, digest)
+
+    def _saw(self, span: SpanView, common: Common) -> None:
+        written = 0 if span.start == self._received else span.start
+        sight = _Shallow(span.start, common.environment, common.timestamp, written)
+        earlier = self._shallow.get(span.trace_id)
+        if earlier is None or sight < earlier:
+            self._shallow[span.trace_id] = sight
+
+    def add_shallow(self) -> None:
+        """Append what is only known to exist: traces without a root or trace attributes in this request."""
+        for trace_id, sight in self._shallow.items():
+            if trace_id not in self._told:
+                id_ = event_id(self._project, "trace", trace_id, "shallow", str(sight.written), sight.environment)
+                body = {"id": trace_id, "timestamp": sight.timestamp, "environment": sight.environment}
+                self._put("trace", "trace-create", id_, body, sight.timestamp, {"shallow": True})
+
+    def _append(self, kind: str, type_: str, body: Body, timestamp: str, digest: str) -> None:
+        id_ = event_id(self._project, kind, body["id"], digest, _VERSION)
+        self._put(kind, type_, id_, body, timestamp, {"source": digest, "mapping": MAPPING_VERSION})
+
+    def _put(self, kind: str, type_: str, id_: str, body: Body, timestamp: str, source: dict[str, Any]) -> None:
+        entity = Entity(self._project, kind, body["id"])
+        index = self._counts.get(entity, 0)
+        self._counts[entity] = index + 1
+        self.events.append(Event(entity, id_, type_, timestamp, body, self._received // 1_000_000 + index, source))

@@ -1,0 +1,99 @@
+"""Lists and maps from flattened attributes: `gen_ai.prompt.0.tool_calls.1.name` back into nested JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from openfuse_collector.mapping.coercion import truthy
+
+SLOT_BUDGET = 10_001
+"""List slots one prefix may open, holes included, so that `….99999999.content` costs nothing. Langfuse has the same bound."""
+
+_DEEPEST = 32
+"""Segments below a prefix; real paths have about eight."""
+_FORBIDDEN = frozenset(("__proto__", "constructor", "prototype"))
+
+
+class _List(dict[int, Any]):
+    """A list under construction: slots may come in any order and leave holes. `size` counts slots, holes included."""
+
+    size = 0
+
+
+def unflatten(attributes: Mapping[str, Any], prefix: str, keys: Iterable[str]) -> Any:
+    """The structure below `prefix`, None when there is nothing. Holes of lists become None.
+
+    `keys` are the attribute keys to look at: those that are the prefix or continue it with a dot count. A list comes
+    out if any of them continues with a number, else a map; attributes past the slot budget are left out.
+    """
+    whole = attributes.get(prefix)
+    if whole is not None and truthy(whole):
+        return whole
+    start = len(prefix) + 1
+    paths = [(key[start:].split("."), key) for key in keys if key.startswith(prefix) and key[start - 1 : start] == "."]
+    if not paths:
+        return None
+    is_list = any(len(path) > 1 and path[0].isdecimal() for path, _ in paths)
+    root: dict[Any, Any] = _List() if is_list else {}
+    slots = 0
+    for path, key in paths:
+        opened = _opens(root, path)
+        if opened is not None and slots + opened <= SLOT_BUDGET:
+            slots += opened
+            _place(root, path, attributes[key])
+    return _finished(root) or None
+
+
+def _index(container: dict[Any, Any], segment: str) -> int | str | None:
+    """The place of a segment in a container, None where it has none (a word in a list)."""
+    if not isinstance(container, _List):
+        return segment
+    return int(segment) if segment.isdecimal() and len(segment) < 12 else None
+
+
+def _opens(root: dict[Any, Any], path: list[str]) -> int | None:
+    """How many list slots placing a path would open; None when the path is impossible."""
+    if len(path) > _DEEPEST or not _FORBIDDEN.isdisjoint(path):
+        return None
+    opened, node = 0, root
+    for depth, segment in enumerate(path):
+        place = _index(node, segment)
+        if place is None:
+            return None
+        if isinstance(place, int):
+            opened += max(0, place + 1 - getattr(node, "size", 0))
+        last = depth + 1 == len(path)
+        child = None if last else node.get(place)
+        if not isinstance(child, dict):
+            child = _container(path, depth)
+        node = child
+    return opened
+
+
+def _container(path: list[str], depth: int) -> dict[Any, Any]:
+    """An empty container for what follows `depth`: a list when the next segment is a number."""
+    return _List() if depth + 1 < len(path) and path[depth + 1].isdecimal() else {}
+
+
+def _place(root: dict[Any, Any], path: list[str], value: Any) -> None:
+    node = root
+    for depth, segment in enumerate(path):
+        place = _index(node, segment)
+        if isinstance(node, _List) and isinstance(place, int):
+            node.size = max(node.size, place + 1)
+        if depth + 1 == len(path):
+            node[place] = value
+            return
+        child = node.get(place)
+        if not isinstance(child, dict):
+            child = node[place] = _container(path, depth)
+        node = child
+
+
+def _finished(node: Any) -> Any:
+    if isinstance(node, _List):
+        return [_finished(node.get(slot)) for slot in range(node.size)]
+    if isinstance(node, dict):
+        return {key: _finished(value) for key, value in node.items()}
+    return node

@@ -1,0 +1,83 @@
+"""Genkit (scope `genkit-tracer`): keys with colons, usage and configuration inside the recorded input and output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openfuse_collector.mapping.coercion import BROKEN, scalar_map, truthy
+from openfuse_collector.mapping.rule import Content, ContentRule, MapRule, Rule, TypeRule, Vocabulary, by_value
+from openfuse_collector.mapping.span_view import SpanView
+
+SCOPE = "genkit-tracer"
+INPUT, OUTPUT, NAME, SUBTYPE = "genkit:input", "genkit:output", "genkit:name", "genkit:metadata:subtype"
+
+TYPE: TypeRule = by_value(
+    SUBTYPE,
+    {
+        "model": "GENERATION",
+        "background-model": "GENERATION",
+        "embedder": "EMBEDDING",
+        "tool": "TOOL",
+        "tool.v2": "TOOL",
+        "retriever": "RETRIEVER",
+        "evaluator": "EVALUATOR",
+    },
+)
+
+
+def _content(span: SpanView) -> Content:
+    return Content(_part(span, INPUT, "messages"), _part(span, OUTPUT, "message"))
+
+
+def _part(span: SpanView, key: str, part: str) -> Any:
+    """The conversation inside a recorded value, or the value when it holds none."""
+    value = span.json(key)
+    if value is BROKEN:
+        return span.attributes[key]
+    inner = value.get(part) if isinstance(value, dict) else None
+    return value if inner is None else inner
+
+
+def _parameters(span: SpanView) -> dict[str, Any]:
+    """The configuration inside the request, wherever that was recorded; nothing else speaks for Genkit's spans."""
+    config = span.json_object(INPUT).get("config")
+    if config is None:
+        request = span.json_object(OUTPUT).get("request")
+        config = request.get("config") if isinstance(request, dict) else None
+    return scalar_map(config)
+
+
+def _usage(span: SpanView) -> dict[str, Any] | None:
+    usage = span.json_object(OUTPUT).get("usage")
+    if not isinstance(usage, dict):
+        return None
+    thoughts = _count(usage, "thoughtsTokens")
+    counts = {
+        "input": _count(usage, "inputTokens"),
+        "output": max(_count(usage, "outputTokens") - thoughts, 0),
+        "total": _count(usage, "totalTokens"),
+        "output_reasoning": thoughts,
+    }
+    return {name: count for name, count in counts.items() if truthy(count)}
+
+
+def _count(usage: dict[str, Any], name: str) -> int | float:
+    value = usage.get(name)
+    return value if isinstance(value, int | float) else 0
+
+
+_BOTH = frozenset((INPUT, OUTPUT))
+CONTENT: ContentRule = Rule(_content, _BOTH, scope=SCOPE)
+
+PARAMETERS: MapRule = Rule(_parameters, scope=SCOPE)
+USAGE: MapRule = Rule(_usage, frozenset((OUTPUT,)), scope=SCOPE)
+
+
+_MORE_TYPES = by_value(SUBTYPE, {"flow": "CHAIN", "agent": "AGENT", "indexer": "RETRIEVER", "reranker": "RETRIEVER"})
+"""Plain spans for Langfuse."""
+
+VOCABULARY = Vocabulary(
+    types=(_MORE_TYPES,),
+    content=(Rule(_content, _BOTH),),
+    consumed=_BOTH,
+)

@@ -1,0 +1,108 @@
+"""OpenInference (Arize): span kinds, `input.value` / `output.value`, flattened messages, documents and embeddings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openfuse_collector.mapping.coercion import BROKEN, scalar_map, truthy
+from openfuse_collector.mapping.rule import (
+    Content,
+    ContentRule,
+    MapRule,
+    Rule,
+    TypeRule,
+    Vocabulary,
+    by_spelling,
+    by_value,
+    sides,
+)
+from openfuse_collector.mapping.span_view import SpanView
+from openfuse_collector.mapping.unflatten import unflatten
+
+KIND = "openinference.span.kind"
+
+_KINDS = {
+    "CHAIN": "CHAIN",
+    "RETRIEVER": "RETRIEVER",
+    "LLM": "GENERATION",
+    "EMBEDDING": "EMBEDDING",
+    "AGENT": "AGENT",
+    "TOOL": "TOOL",
+    "GUARDRAIL": "GUARDRAIL",
+    "EVALUATOR": "EVALUATOR",
+}
+_MORE_KINDS = {**{kind.casefold(): type_ for kind, type_ in _KINDS.items()}, "reranker": "RETRIEVER", "prompt": "CHAIN"}
+"""Langfuse leaves these as SPAN: a reranker orders documents, a prompt span renders a template."""
+
+SPAN_KIND: TypeRule = by_value(KIND, _KINDS)
+VALUES: ContentRule = sides(("input.value",), ("output.value",))
+
+
+def _messages(span: SpanView) -> Content:
+    attributes = span.attributes
+    return Content(
+        unflatten(attributes, "llm.input_messages", attributes),
+        unflatten(attributes, "llm.output_messages", attributes),
+    )
+
+
+def _documents(span: SpanView) -> Content:
+    attributes = span.attributes
+    for prefix in ("retrieval.documents", "reranker.output_documents"):
+        documents = unflatten(attributes, prefix, attributes)
+        if documents is not None:
+            return Content(None, documents)
+    return Content()
+
+
+def _embeddings(span: SpanView) -> Content:
+    """The embedded texts are the input; where there are vectors, texts beside vectors are the output."""
+    entries = unflatten(span.attributes, "embedding.embeddings", span.attributes)
+    if not isinstance(entries, list):
+        return Content()
+    inner = (entry.get("embedding") for entry in entries if isinstance(entry, dict))
+    embeddings = [embedding for embedding in inner if isinstance(embedding, dict)]
+    texts = [embedding["text"] for embedding in embeddings if "text" in embedding]
+    has_vectors = any("vector" in embedding for embedding in embeddings)
+    return Content(texts or None, embeddings if has_vectors else None)
+
+
+def _cost(span: SpanView) -> dict[str, Any] | None:
+    cost = span.attributes["llm.cost.total"]
+    return None if cost is None or cost == "" else {"total": cost}
+
+
+_COST_PARTS = {"llm.cost.prompt": "input", "llm.cost.completion": "output"}
+
+
+def _cost_parts(span: SpanView) -> dict[str, Any] | None:
+    return {part: span.attributes[key] for key, part in _COST_PARTS.items() if key in span.attributes} or None
+
+
+def _parameters(key: str) -> MapRule:
+    """Parameters from an attribute that holds all of them as JSON."""
+
+    def apply(span: SpanView) -> dict[str, Any] | None:
+        value = span.json(key)
+        return scalar_map(value) if value is not BROKEN and truthy(value) else None
+
+    return Rule(apply, frozenset((key,)))
+
+
+INVOCATION_PARAMETERS: MapRule = _parameters("llm.invocation_parameters")
+MODEL_CONFIG: MapRule = _parameters("model_config")
+COST: MapRule = Rule(_cost, frozenset(("llm.cost.total",)))
+MESSAGES: ContentRule = Rule(_messages, prefixes=("llm.input_messages", "llm.output_messages"))
+
+VOCABULARY = Vocabulary(
+    types=(by_spelling(KIND, _MORE_KINDS),),
+    content=(
+        sides(("tool.parameters", "reranker.query", "llm.prompt_template.template")),
+        Rule(_documents, prefixes=("retrieval.documents.", "reranker.output_documents.")),
+        Rule(_embeddings, prefixes=("embedding.embeddings.",)),
+    ),
+    cost=(Rule(_cost_parts, frozenset(_COST_PARTS)),),
+    model=("embedding.model_name", "reranker.model_name"),
+    consumed=frozenset(("input.value", "output.value")),
+    consumed_prefixes=("llm.input_messages", "llm.output_messages"),
+)

@@ -1,0 +1,73 @@
+"""Pydantic AI and Logfire: message logs in one attribute, agent results, tool arguments."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from typing import Any
+
+from openfuse_collector.mapping.coercion import parse_json, truthy
+from openfuse_collector.mapping.rule import Content, ContentRule, Rule, Vocabulary, sides
+from openfuse_collector.mapping.span_view import SpanView
+from openfuse_collector.mapping.vocabularies.gen_ai import CHOICE_EVENT, INSTRUCTIONS, with_instructions
+
+SCOPE = "pydantic-ai"
+
+LOGFIRE_PROMPT: ContentRule = sides(("prompt",), ("all_messages_events",))
+PLAIN: ContentRule = sides(("input",), ("output",))
+TOOL: ContentRule = sides(("tool_arguments",), ("tool_response",))
+
+
+def _events(span: SpanView) -> Content:
+    """Attribute `events`: a list of message events, of which the first choice is the answer."""
+    items = parse_json(span.attributes["events"])
+    if not isinstance(items, list):
+        return Content()
+    choices = [item for item in items if _is_choice(item)]
+    return Content([item for item in items if not _is_choice(item)], choices[0] if choices else None)
+
+
+def _is_choice(item: Any) -> bool:
+    return isinstance(item, dict) and item.get("event.name") == CHOICE_EVENT
+
+
+def _agent(span: SpanView) -> Content:
+    messages = span.attributes.get("pydantic_ai.all_messages")
+    if truthy(messages) and INSTRUCTIONS in span.attributes:
+        messages = with_instructions(messages, span.attributes[INSTRUCTIONS])
+    return Content(messages, span.attributes.get("final_result"))
+
+
+EVENTS: ContentRule = Rule(_events, frozenset(("events",)))
+AGENT: ContentRule = Rule(_agent, frozenset(("pydantic_ai.all_messages", "final_result")), scope=SCOPE)
+
+
+def _agent_of_version_0(span: SpanView) -> Content:
+    """Before 1.0 an agent run holds its whole log, answers included, which Langfuse shows as output: it begins with the input."""
+    log = span.json("all_messages_events")
+    if not isinstance(log, list):
+        return Content()
+    return Content(list(takewhile(lambda item: not _is_answer(item), log)) or None)
+
+
+def _is_answer(item: Any) -> bool:
+    return isinstance(item, dict) and item.get("role") in ("assistant", "tool")
+
+
+VOCABULARY = Vocabulary(
+    content=(
+        sides(("request_data",), ("response_data", "response")),
+        sides(("raw_input",), ("final_result",)),
+        Rule(_agent_of_version_0, frozenset(("all_messages_events",))),
+    ),
+    consumed=frozenset(
+        (
+            "prompt",
+            "all_messages_events",
+            "events",
+            "input",
+            "output",
+            "final_result",
+            "pydantic_ai.all_messages",
+        )
+    ),
+)

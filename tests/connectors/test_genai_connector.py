@@ -1,0 +1,109 @@
+"""The connector: batches of spans in, batches of events out, and what it remembers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from openfuse_collector.connectors.genai import FACTORY
+from openfuse_collector.connectors.genai.config import GenAIConfig
+from openfuse_collector.connectors.genai.connector import FAILED_SPANS, SUPPRESSED, GenAIConnector
+from openfuse_collector.signals import Batch, Delivery, Signal
+from openfuse_collector.telemetry.metrics import Metrics
+from tests.builders import batch, item, metric, settings
+from tests.mapping.span_requests import CHILD, END, ROOT, START, request, span
+
+
+def traces_batch(*requests: Any, delivery: Delivery | None = None) -> Batch:
+    """A batch of trace requests at positions 1, 2, …"""
+    items = [item(one, position, Signal.TRACES) for position, one in enumerate(requests, 1)]
+    return batch(*items, signal=Signal.TRACES, delivery=delivery)
+
+
+def connector(remembered_traces: int = 10, metrics: Metrics | None = None) -> GenAIConnector:
+    """A connector under test."""
+    made = FACTORY.create(settings("genai", metrics), GenAIConfig(remembered_traces))
+    assert isinstance(made, GenAIConnector)
+    return made
+
+
+def child(start: int = START, **attributes: Any) -> Any:
+    """A request with one span below the root."""
+    return request(span(attributes, span_id=CHILD, parent=ROOT, start=start))
+
+
+def types(converted: Batch) -> list[list[str]]:
+    """Event types by item."""
+    return [[event.type for event in one.data] for one in converted.items]
+
+
+async def test_life() -> None:
+    made = connector()
+    await made.shutdown()
+    await made.start()
+    await made.shutdown()
+    await made.shutdown()
+
+
+def test_items_keep_their_place() -> None:
+    finished: list[bool] = []
+    given = traces_batch(request(span()), request(), delivery=Delivery(lambda: finished.append(True)))
+    converted = connector().convert(given)
+    assert (converted.signal, converted.pipeline, converted.end) == (Signal.EVENTS, given.pipeline, given.end)
+    assert [(one.origin, one.position, one.size) for one in converted.items] == [
+        (one.origin, one.position, one.size) for one in given.items
+    ]
+    assert types(converted) == [["trace-create", "span-create"], []]
+    converted.delivery.done()
+    assert finished == [True]
+
+
+def test_a_trace_is_announced_once() -> None:
+    metrics = Metrics()
+    made = connector(metrics=metrics)
+    assert types(made.convert(traces_batch(child(), child(END)))) == [["span-create", "trace-create"], ["span-create"]]
+    assert types(made.convert(traces_batch(child(END)))) == [["span-create"]]
+    assert metric(metrics, f"{SUPPRESSED}_total", connector="genai") == 2
+
+
+def test_an_earlier_sight_is_news() -> None:
+    made = connector()
+    made.convert(traces_batch(child(END)))
+    assert types(made.convert(traces_batch(child(START)))) == [["span-create", "trace-create"]]
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_what_is_let_through_holds_the_lowest_whatever_came_first(order: tuple[str, str]) -> None:
+    """Two spans of one start and two environments: the event that decides the trace's row is never held back."""
+    made = connector()
+    converted = made.convert(traces_batch(*(child(START, **{"langfuse.environment": name}) for name in order)))
+    seen = {event.body["environment"] for one in converted.items for event in one.data if event.shallow}
+    assert "a" in seen
+
+
+def test_memory_is_bounded() -> None:
+    made = connector(remembered_traces=1)
+    other = request(span(span_id=CHILD, parent=ROOT, trace_id="2" * 32))
+    made.convert(traces_batch(child(), other))
+    assert types(made.convert(traces_batch(child()))) == [["span-create", "trace-create"]]
+    assert (
+        types(connector(remembered_traces=0).convert(traces_batch(child(), child())))
+        == [["span-create", "trace-create"]] * 2
+    )
+
+
+def test_spans_that_fail_are_counted_and_logged() -> None:
+    metrics = Metrics()
+    with capture_logs() as logs:
+        converted = connector(metrics=metrics).convert(traces_batch(request(span(span_id=""), span())))
+    assert types(converted) == [["trace-create", "span-create"]]
+    assert metric(metrics, f"{FAILED_SPANS}_total", connector="genai") == 1
+    (line,) = logs
+    assert (line["log_level"], line["spans"], line["first"]) == ("error", 1, "resourceSpans[0].scopeSpans[0].spans[0]")
+
+
+def test_config() -> None:
+    assert list(GenAIConfig().validate()) == []
+    assert list(GenAIConfig(-1).validate()) == ["remembered_traces must not be negative"]
