@@ -15,6 +15,7 @@ from openfuse_collector.signals import Batch, Origin, Signal
 if TYPE_CHECKING:
     import structlog
 
+    from openfuse_collector.pipeline.dead_letters import DeadLetters
     from openfuse_collector.telemetry.metrics import Metrics
 
 
@@ -58,6 +59,7 @@ class Settings:
     id: ComponentID
     log: structlog.stdlib.BoundLogger
     metrics: Metrics
+    dead_letters: DeadLetters
     instance: str = ""
     """Id of this collector, kept by its journal."""
     health: Health = field(default_factory=lambda: Health())

@@ -8,6 +8,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+from threading import Event
 from typing import Any
 
 import structlog
@@ -18,6 +20,7 @@ from openfuse_collector.components import factory
 from openfuse_collector.config.service import CollectorConfig, MetricsConfig
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.journal import Journal
+from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.graph import Builder, Graph
 from openfuse_collector.signals import Origin, Signal
 from openfuse_collector.telemetry.logs import configure_logs
@@ -79,6 +82,9 @@ class Service:
         self._metrics = Metrics()
         self._health = Health()
         self._instance = ""
+        self._dead_letters = DeadLetters(
+            Path(config.service.journal.directory) / "dead-letters", Event(), self._metrics, log
+        )
         self._extensions: dict[ComponentID, Component] = {}
 
     async def run(self) -> int:
@@ -121,7 +127,7 @@ class Service:
         def intake(settings: Settings) -> Intake:
             return JournalIntake(journal)
 
-        return Builder(self._config, journal, intake, self._settings, self._metrics, self._log).build()
+        return Builder(self._config, journal, intake, self._settings, self._dead_letters, self._metrics).build()
 
     def _make_extensions(self) -> None:
         """In the order the configuration lists them; a later one sees the earlier ones."""
@@ -133,7 +139,7 @@ class Service:
         log = self._log.bind(
             **{"otelcol.component.id": str(id), "otelcol.component.kind": kind.value.removesuffix("s")}
         )
-        return Settings(id, log, self._metrics, self._instance, self._health, self._extensions)
+        return Settings(id, log, self._metrics, self._dead_letters, self._instance, self._health, self._extensions)
 
     def _serve_metrics(self, config: MetricsConfig) -> Callable[[], None]:
         """A busy default port is a warning: a second collector on a laptop should start all the same."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import socket
+import tempfile
+import threading
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -11,6 +14,7 @@ import structlog
 from openfuse_collector.component import ComponentID, Settings
 from openfuse_collector.config.types import Address
 from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.signals import Batch, Delivery, Item, Origin, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 
@@ -18,10 +22,14 @@ RECEIVED_AT = 1_795_000_000_000_000_000
 _numbers = itertools.count(1)
 
 
-def settings(id: str = "test", metrics: Metrics | None = None, instance: str = "collector-1") -> Settings:
-    """Settings of a component under test."""
+def settings(
+    id: str = "test", metrics: Metrics | None = None, instance: str = "collector-1", directory: Path | None = None
+) -> Settings:
+    """Settings of a component under test; dead letters go to `directory`."""
     type_, _, name = id.partition("/")
-    return Settings(ComponentID(type_, name), structlog.get_logger(), metrics or Metrics(), instance)
+    metrics, log = metrics or Metrics(), structlog.get_logger()
+    letters = DeadLetters(directory or Path(tempfile.mkdtemp()), threading.Event(), metrics, log)
+    return Settings(ComponentID(type_, name), log, metrics, letters, instance)
 
 
 def event(entity_id: str, kind: str = "observation", id: str | None = None, **body: Any) -> Event:

@@ -31,6 +31,8 @@ class Failure(NamedTuple):
     path: str
     """Where it is in the request: `resourceSpans[0].scopeSpans[1].spans[2]`."""
     reason: str
+    request: ExportTraceServiceRequest
+    """That span alone, with its resource and scope: what is set aside and may be sent again."""
 
 
 class Mapped(NamedTuple):
@@ -64,9 +66,16 @@ def map_traces(request: ExportTraceServiceRequest, origin: Origin) -> Mapped:
                     requested.add(span, surroundings, digest)
                 except Exception as error:
                     path = f"resourceSpans[{r}].scopeSpans[{s}].spans[{i}]"
-                    requested.failures.append(Failure(path, f"{type(error).__name__}: {error}"))
+                    reason = f"{type(error).__name__}: {error}"
+                    requested.failures.append(Failure(path, reason, _alone(resource_spans, scope_spans, span)))
     requested.add_shallow()
     return Mapped(requested.events, requested.failures)
+
+
+def _alone(resource_spans: ResourceSpans, scope_spans: ScopeSpans, span: Span) -> ExportTraceServiceRequest:
+    group = ResourceSpans(resource=resource_spans.resource, schema_url=resource_spans.schema_url)
+    group.scope_spans.add(scope=scope_spans.scope, schema_url=scope_spans.schema_url, spans=[span])
+    return ExportTraceServiceRequest(resource_spans=[group])
 
 
 def _scopes(group: ResourceSpans) -> Iterator[tuple[ScopeSpans, Surroundings, bytes]]:

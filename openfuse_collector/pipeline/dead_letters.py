@@ -56,7 +56,8 @@ class DeadLetters:
 
     def __init__(self, directory: Path, stopping: Flag, metrics: Metrics, log: structlog.stdlib.BoundLogger) -> None:
         self.directory = directory
-        self._stopping = stopping
+        self.stopping = stopping
+        """Set when the service gives up waiting; shared with everything that waits."""
         self._log = log
         self._count = metrics.counter(
             "openfuse_dead_letters",
@@ -88,7 +89,7 @@ class DeadLetters:
                 self._log.warning(
                     "dead letter cannot be written, will retry", directory=str(self.directory), error=str(error)
                 )
-                pause(self._stopping, delay)
+                pause(self.stopping, delay)
         self._count.labels(component).inc()
         self._log.error("set aside as dead letter", component=component, reason=reason, dead_letter=letter.id)
         return letter

@@ -6,11 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event as Flag
-from typing import Any
-
-import structlog
 
 from openfuse_collector.component import Component, ComponentID, Consumer, Exporter, Intake, Kind, Settings
 from openfuse_collector.components import factory
@@ -73,19 +69,16 @@ class Builder:
         journal: Journal,
         intake: Callable[[Settings], Intake],
         settings: Callable[[Kind, ComponentID], Settings],
+        dead_letters: DeadLetters,
         metrics: Metrics,
-        log: structlog.stdlib.BoundLogger,
     ) -> None:
         self._config = config
         self._journal = journal
         self._intake = intake
         self._settings = settings
         self._metrics = metrics
-        self._log = log
-        self._graph = Graph()
-        self._dead_letters = DeadLetters(
-            Path(config.service.journal.directory) / "dead-letters", self._graph.stopping, metrics, log
-        )
+        self._dead_letters = dead_letters
+        self._graph = Graph(stopping=dead_letters.stopping)
         self._exporters: dict[ComponentID, tuple[Exporter, ExporterWorker]] = {}
         self._connectors: dict[ComponentID, tuple[Consumer, list[Exporter]]] = {}
         self._pipelines: dict[PipelineID, tuple[Consumer, list[Exporter]]] = {}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
+from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from structlog.testing import capture_logs
 
 from openfuse_collector.connectors.genai import FACTORY
@@ -94,14 +98,21 @@ def test_memory_is_bounded() -> None:
     )
 
 
-def test_spans_that_fail_are_counted_and_logged() -> None:
+def test_spans_that_fail_are_set_aside(tmp_path: Path) -> None:
     metrics = Metrics()
+    made = FACTORY.create(settings("genai", metrics, directory=tmp_path), GenAIConfig())
     with capture_logs() as logs:
-        converted = connector(metrics=metrics).convert(traces_batch(request(span(span_id=""), span())))
+        converted = made.convert(
+            traces_batch(request(span(span_id="", name="bad"), span(), span(span_id="", name="worse")))
+        )
     assert types(converted) == [["trace-create", "span-create"]]
-    assert metric(metrics, f"{FAILED_SPANS}_total", connector="genai") == 1
-    (line,) = logs
-    assert (line["log_level"], line["spans"], line["first"]) == ("error", 1, "resourceSpans[0].scopeSpans[0].spans[0]")
+    assert metric(metrics, f"{FAILED_SPANS}_total", connector="genai") == 2
+    line = next(line for line in logs if line["event"] == "spans not mapped")
+    assert (line["log_level"], line["spans"], line["first"]) == ("error", 2, "resourceSpans[0].scopeSpans[0].spans[0]")
+    (path,) = tmp_path.glob("*.json")
+    kept = ExportTraceServiceRequest.FromString(b64decode(json.loads(path.read_text())["payload"]))
+    groups = [scope for resource in kept.resource_spans for scope in resource.scope_spans]
+    assert [found.name for scope in groups for found in scope.spans] == ["bad", "worse"]
 
 
 def test_config() -> None:

@@ -11,7 +11,11 @@ from tests.builders import batch, event, item, settings
 
 @pytest.mark.parametrize(
     ("verbosity", "shown", "hidden"),
-    [("basic", "2 events", "chat"), ("normal", "observation o1 span-create 'chat'", "prompt text"), ("detailed", "prompt text", "\0")],
+    [
+        ("basic", "2 events", "chat"),
+        ("normal", "observation o1 span-create 'chat'", "prompt text"),
+        ("detailed", "prompt text", "\0"),
+    ],
 )
 def test_verbosity(verbosity: str, shown: str, hidden: str, capsys: pytest.CaptureFixture[str]) -> None:
     exporter = DebugExporter(settings("debug"), DebugConfig(verbosity=verbosity))  # type: ignore[arg-type]

@@ -130,7 +130,9 @@ def test_a_part_of_a_batch_leaves_the_cursor(path: Path) -> None:
 
 def test_migrations_are_recorded_and_applied_once(store: Store, path: Path) -> None:
     Store(SqliteConfig(path=str(path))).close()
-    assert [row["name"] for row in query(path, "SELECT name FROM openfuse_schema_migrations")] == [name for name, _ in MIGRATIONS]
+    assert [row["name"] for row in query(path, "SELECT name FROM openfuse_schema_migrations")] == [
+        name for name, _ in MIGRATIONS
+    ]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,10 @@ def test_migrations_are_recorded_and_applied_once(store: Store, path: Path) -> N
     [
         ("SELECT id FROM observations WHERE trace_id = 't'", "observations_by_trace"),
         ("SELECT id FROM observations WHERE project_id = 'p' AND start_time > 5", "observations_by_time"),
-        ("SELECT id FROM observations WHERE project_id = 'p' AND name = 'n' ORDER BY start_time", "observations_by_name"),
+        (
+            "SELECT id FROM observations WHERE project_id = 'p' AND name = 'n' ORDER BY start_time",
+            "observations_by_name",
+        ),
         ("SELECT id FROM observations WHERE project_id = 'p' AND provided_model_name = 'm'", "observations_by_model"),
         ("SELECT id FROM traces WHERE project_id = 'p' AND session_id = 's' ORDER BY timestamp", "traces_by_session"),
         ("SELECT id FROM traces WHERE project_id = 'p' AND user_id = 'u' ORDER BY timestamp", "traces_by_user"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from openfuse_collector.component import ComponentID, Kind, Settings
 from openfuse_collector.config.service import CollectorConfig, load
 from openfuse_collector.journal import Journal
+from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.graph import Builder, Graph
 from openfuse_collector.service import JournalIntake, decode
 from openfuse_collector.signals import Origin, Signal
@@ -58,10 +60,14 @@ class Machine:
         log: Any = structlog.get_logger()
         self.journal = Journal.open(config.service.journal, self.metrics, log, decode=decode)
 
-        def settings(kind: Kind, id: ComponentID) -> Settings:
-            return Settings(id, log, self.metrics, self.journal.instance)
+        letters = DeadLetters(
+            Path(config.service.journal.directory) / "dead-letters", threading.Event(), self.metrics, log
+        )
 
-        builder = Builder(config, self.journal, lambda _: JournalIntake(self.journal), settings, self.metrics, log)
+        def settings(kind: Kind, id: ComponentID) -> Settings:
+            return Settings(id, log, self.metrics, letters, self.journal.instance)
+
+        builder = Builder(config, self.journal, lambda _: JournalIntake(self.journal), settings, letters, self.metrics)
         self.graph: Graph = builder.build()
         self.graph.receivers.clear()
 

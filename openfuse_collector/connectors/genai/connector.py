@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from openfuse_collector.component import Settings
 from openfuse_collector.connectors.genai.config import GenAIConfig
@@ -27,7 +28,8 @@ class GenAIConnector:
     def __init__(self, settings: Settings, config: GenAIConfig) -> None:
         self._log = settings.log
         self._sightings = Sightings(config.remembered_traces)
-        connector = str(settings.id)
+        self._dead_letters = settings.dead_letters
+        connector = self._id = str(settings.id)
         self._failed = settings.metrics.counter(FAILED_SPANS, METRICS[FAILED_SPANS], ["connector"]).labels(connector)
         self._suppressed = settings.metrics.counter(SUPPRESSED, METRICS[SUPPRESSED], ["connector"]).labels(connector)
 
@@ -39,13 +41,13 @@ class GenAIConnector:
 
     def convert(self, batch: Batch) -> Batch:
         """The batch with events in place of spans: one item per request, same origin, position and delivery."""
-        items = [self._events_of(item) for item in batch.items]
+        items = [self._events_of(item, batch.pipeline) for item in batch.items]
         return Batch(Signal.EVENTS, items, batch.pipeline, batch.end, batch.delivery)
 
-    def _events_of(self, item: Item) -> Item:
+    def _events_of(self, item: Item, pipeline: str) -> Item:
         events, failures = map_traces(item.data, item.origin)
         if failures:
-            self._report(item, failures)
+            self._set_aside(item, pipeline, failures)
         return msgspec.structs.replace(item, data=self._without_known_sightings(events))
 
     def _without_known_sightings(self, events: list[Event]) -> list[Event]:
@@ -55,14 +57,12 @@ class GenAIConnector:
         self._suppressed.inc(len(events) - len(kept))
         return kept
 
-    def _report(self, item: Item, failures: Sequence[Failure]) -> None:
-        """One line per request, however many of its spans failed."""
+    def _set_aside(self, item: Item, pipeline: str, failures: Sequence[Failure]) -> None:
+        """The spans of a request that could not be mapped become one dead letter."""
         self._failed.inc(len(failures))
-        self._log.error(
-            "spans not mapped",
-            spans=len(failures),
-            first=failures[0].path,
-            reason=failures[0].reason,
-            project=item.origin.project_id,
-            position=item.position,
-        )
+        self._log.error("spans not mapped", spans=len(failures), first=failures[0].path, project=item.origin.project_id)
+        unmapped = ExportTraceServiceRequest()
+        for failure in failures:
+            unmapped.MergeFrom(failure.request)
+        reason = f"{len(failures)} spans not mapped, the first: {failures[0].reason}"
+        self._dead_letters.add(item, pipeline, self._id, reason, Signal.TRACES, unmapped)
