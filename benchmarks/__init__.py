@@ -1,0 +1,1 @@
+"""Measures of speed: see README.md here."""
