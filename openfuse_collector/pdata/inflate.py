@@ -1,0 +1,106 @@
+"""Decompression of request bodies, bounded while it happens: a bomb costs no more memory than the limit.
+
+Pure functions over complete bodies; they release the interpreter lock, so they may run in a worker thread.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+
+import zstandard
+
+from openfuse_collector.pdata.errors import BadDataError, TooLargeError
+
+_SLICE = 1 << 16
+"""Compressed bytes handed to zlib at a time."""
+_PIECE = 1 << 18
+"""Bytes zlib may give back at a time."""
+_ZSTD_SLICE = 512
+"""Compressed bytes handed to zstandard at a time: its output cannot be limited, but 4 bytes make a block of 128 KiB at most."""
+_ZLIB, _RAW, _GZIP = zlib.MAX_WBITS, -zlib.MAX_WBITS, zlib.MAX_WBITS | 16
+
+
+def inflate(body: bytes, coding: str, limit: int) -> bytes:
+    """The body without its content coding, a key of `CODINGS`; an empty body stays empty.
+
+    Raises TooLargeError beyond `limit` bytes, BadDataError for broken or truncated data and for codings nobody knows.
+    """
+    try:
+        return CODINGS[coding](body, limit) if body else body
+    except KeyError:
+        known = ", ".join(sorted(CODINGS))
+        raise BadDataError(f'Content-Encoding "{coding}" is not supported (supported: identity, {known})') from None
+    except (zlib.error, zstandard.ZstdError, EOFError) as error:
+        raise BadDataError(f"the body is not valid {coding}: {error}") from error
+
+
+def _gzip(body: bytes, limit: int) -> bytes:
+    return _join(_members(body, _GZIP), limit)
+
+
+def _deflate(body: bytes, limit: int) -> bytes:
+    """HTTP means the zlib format; some clients send the bare stream."""
+    try:
+        return _join(_members(body, _ZLIB), limit)
+    except (zlib.error, EOFError):
+        return _join(_members(body, _RAW), limit)
+
+
+def _zstd(body: bytes, limit: int) -> bytes:
+    size = zstandard.frame_content_size(body)
+    if size > limit:
+        raise TooLargeError(limit)
+    if size > 0:
+        try:
+            return zstandard.ZstdDecompressor().decompress(body, allow_extra_data=False)
+        except zstandard.ZstdError:
+            pass  # several frames, or broken: the slow way tells which
+    return _join(_frames(body), limit)
+
+
+CODINGS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": _gzip, "deflate": _deflate, "zstd": _zstd}
+"""Content coding -> decompression; `identity` is not one."""
+
+
+def _join(pieces: Iterator[bytes], limit: int) -> bytes:
+    kept: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > limit:
+            raise TooLargeError(limit)
+        kept.append(piece)
+    return kept[0] if len(kept) == 1 else b"".join(kept)
+
+
+def _members(body: bytes, wbits: int) -> Iterator[bytes]:
+    """What zlib makes of one stream after another (gzip files may be concatenated), in small pieces."""
+    position = 0
+    while position < len(body):
+        stream = zlib.decompressobj(wbits)
+        while not stream.eof:
+            if position >= len(body):
+                raise EOFError("it ends too early")
+            data = body[position : position + _SLICE]
+            position += len(data)
+            while data and not stream.eof:
+                if piece := stream.decompress(data, _PIECE):
+                    yield piece
+                data = stream.unconsumed_tail
+        position -= len(stream.unused_data)
+
+
+def _frames(body: bytes) -> Iterator[bytes]:
+    """What zstandard makes of one frame after another."""
+    decompressor, position = zstandard.ZstdDecompressor(), 0
+    while position < len(body):
+        frame = decompressor.decompressobj()
+        while not frame.eof:
+            if position >= len(body):
+                raise EOFError("it ends too early")
+            data = body[position : position + _ZSTD_SLICE]
+            position += len(data)
+            if piece := frame.decompress(data):
+                yield piece
+        position -= len(frame.unused_data)

@@ -1,0 +1,77 @@
+"""Reads request bodies: bounded while they arrive and while they are inflated, counted among the bytes in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+
+from aiohttp import web
+
+from openfuse_collector.errors import RetryableError
+from openfuse_collector.pdata.errors import BadDataError, TooLargeError
+from openfuse_collector.pdata.inflate import inflate
+from openfuse_collector.receivers.otlp.in_flight import Hold
+
+INLINE_COMPRESSED = 64 * 1024
+INLINE_INFLATED = 1024 * 1024
+"""Up to so many bytes bodies are inflated on the event loop (a few milliseconds at most), larger ones in a thread."""
+
+
+async def read_body(request: web.Request, limit: int, hold: Hold, seconds: float | None) -> bytes:
+    """The body as sent. It may take so many `seconds`.
+
+    Raises TooLargeError, OverloadError when it outgrows what may be in flight, BadDataError when the transfer is broken,
+    RetryableError when it takes too long.
+    """
+    if (request.content_length or 0) > limit:
+        raise TooLargeError(limit)
+    if "Expect" in request.headers:
+        await _continue(request)
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read(request, limit, hold)
+    except TimeoutError as error:
+        raise RetryableError(f"the body did not arrive within {seconds:g} seconds") from error
+    except web.RequestPayloadError as error:
+        raise BadDataError(f"the body is broken: {error}") from error
+
+
+async def inflate_body(body: bytes, coding: str, limit: int, hold: Hold, threads: Executor) -> bytes:
+    """The body without its Content-Encoding. Raises BadDataError, TooLargeError, OverloadError."""
+    if coding in ("", "identity"):
+        return body
+    inflated = await _inflate(body, coding, limit, threads)
+    hold.resize(len(inflated))
+    return inflated
+
+
+async def _inflate(body: bytes, coding: str, limit: int, threads: Executor) -> bytes:
+    if len(body) <= INLINE_COMPRESSED:
+        try:
+            return inflate(body, coding, min(limit, INLINE_INFLATED))
+        except TooLargeError:
+            pass  # more than fits here: from the beginning, in a thread
+    return await asyncio.get_running_loop().run_in_executor(threads, inflate, body, coding, limit)
+
+
+async def _read(request: web.Request, limit: int, hold: Hold) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await request.content.readany():
+        size += len(chunk)
+        if size > limit:
+            raise TooLargeError(limit)
+        hold.resize(size)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _continue(request: web.Request) -> None:
+    """Tell a client that waits for it to send the body. Any other expectation cannot be met, and need not (RFC 9110, 10.1.1)."""
+    if request.headers["Expect"].lower() == "100-continue" and request.can_read_body:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+
+
+async def expect_later(request: web.Request) -> None:
+    """For routes: `read_body` sends the 100 itself, after headers were looked at."""

@@ -1,0 +1,137 @@
+"""OTLP/gRPC on the running loop: handlers over raw bytes, so that every request is decoded once, and by us.
+
+The calls are unary on the wire. Here they are served as streams of one message, because only then the sender is known, and
+can be refused, before the message is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+
+from openfuse_collector.errors import CollectorError
+from openfuse_collector.pdata.errors import BadDataError
+from openfuse_collector.pdata.status import Failure, retry_info
+from openfuse_collector.pdata.traces import Traces
+from openfuse_collector.receivers.otlp.config import GrpcConfig, KeepaliveConfig
+from openfuse_collector.receivers.otlp.encodings import PROTOBUF
+from openfuse_collector.receivers.otlp.ingest import Ingest
+from openfuse_collector.receivers.otlp.tls import grpc_credentials
+
+GRACE = 5.0
+"""Seconds calls under way get at shutdown, after clients were told to send no more."""
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_SERVICE = "opentelemetry.proto.collector.{name}.v1.{title}Service"
+_OTHER_SIGNALS = ("logs", "metrics")
+
+Call = Callable[[AsyncIterator[bytes], Any], Awaitable[bytes]]
+
+
+class GrpcServer:
+    """A grpc.aio server."""
+
+    def __init__(self, config: GrpcConfig, ingest: Ingest) -> None:
+        self._config = config
+        self._ingest = ingest
+        self._server: grpc.aio.Server | None = None
+        self.port = 0
+        """The port it listens on, also when the configuration left the choice to the system."""
+
+    async def start(self) -> None:
+        """Listen. Raises CollectorError when the address cannot be had."""
+        self._server = grpc.aio.server(options=_options(self._config))
+        self._server.add_generic_rpc_handlers(
+            [
+                _handlers("trace", self._export),
+                *(_handlers(signal, _unimplemented(signal)) for signal in _OTHER_SIGNALS),
+            ]
+        )
+        self.port = self._bind(self._server)
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Tell clients to go elsewhere, let calls under way finish."""
+        if self._server is not None:
+            await self._server.stop(GRACE)
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        config = self._config
+        address = f"[::]:{config.endpoint.port}" if config.endpoint.startswith(":") else str(config.endpoint)
+        credentials = grpc_credentials(config.tls) if config.tls else None
+        try:
+            if credentials is None:
+                return server.add_insecure_port(address)
+            return server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise CollectorError(f"cannot listen on {config.endpoint}: the address is in use or not ours") from error
+
+    async def _export(self, messages: AsyncIterator[bytes], context: Any) -> bytes:
+        """TraceService.Export. No exception leaves it, since gRPC would answer UNKNOWN and the sender would drop its spans."""
+        try:
+            return PROTOBUF.success(await self._receive(messages, context))
+        except Exception as error:
+            await _abort(context, self._ingest.unsuccessful(error))
+
+    async def _receive(self, messages: AsyncIterator[bytes], context: Any) -> Traces:
+        ingest = self._ingest
+        sender = await ingest.admit(dict(context.invocation_metadata() or ()))
+        body = await anext(messages, None)
+        if body is None:
+            raise BadDataError("the call ended without a message, or gRPC refused it as too large")
+        with ingest.shared.in_flight.hold() as hold:
+            hold.resize(len(body))
+            return await ingest.receive(body, PROTOBUF.decode, sender, PROTOBUF.inline, context.time_remaining())
+
+
+async def _abort(context: Any, failure: Failure) -> NoReturn:
+    """Answer with a status. The retry delay goes where the specification says, and where OpenTelemetry's Python exporter looks."""
+    trailers = [("grpc-status-details-bin", failure.status.SerializeToString())]
+    if failure.after is not None:
+        trailers.append(("google.rpc.retryinfo-bin", retry_info(failure.after).SerializeToString()))
+    await context.abort(_CODES[failure.code], failure.message, tuple(trailers))
+    raise AssertionError("abort always raises")
+
+
+def _handlers(name: str, call: Call) -> grpc.GenericRpcHandler[bytes, bytes]:
+    method = grpc.stream_unary_rpc_method_handler(call)
+    return grpc.method_handlers_generic_handler(_SERVICE.format(name=name, title=name.title()), {"Export": method})
+
+
+def _unimplemented(signal: str) -> Call:
+    async def call(messages: AsyncIterator[bytes], context: Any) -> bytes:
+        message = f"{signal} are not taken by this collector, only traces are"
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, message)
+        return b""
+
+    return call
+
+
+def _options(config: GrpcConfig) -> list[tuple[str, int]]:
+    """Channel arguments. A message is held against its limit before and after decompression by gRPC itself."""
+    options = [
+        ("grpc.max_receive_message_length", config.max_message),
+        ("grpc.so_reuseport", 0),  # or a second collector would silently take half of the calls
+    ]
+    if config.max_concurrent_streams:
+        options.append(("grpc.max_concurrent_streams", config.max_concurrent_streams))
+    return [*options, *_keepalive_options(config.keepalive)]
+
+
+def _keepalive_options(config: KeepaliveConfig) -> list[tuple[str, int]]:
+    server, policy = config.server_parameters, config.enforcement_policy
+    seconds = {
+        "grpc.max_connection_idle_ms": server.max_connection_idle,
+        "grpc.max_connection_age_ms": server.max_connection_age,
+        "grpc.max_connection_age_grace_ms": server.max_connection_age_grace,
+        "grpc.keepalive_time_ms": server.time,
+        "grpc.keepalive_timeout_ms": server.timeout,
+        "grpc.http2.min_ping_interval_without_data_ms": policy.min_time,
+    }
+    options = [(name, round(value * 1000)) for name, value in seconds.items() if value]
+    if policy.permit_without_stream:
+        options.append(("grpc.keepalive_permit_without_calls", 1))
+    return options

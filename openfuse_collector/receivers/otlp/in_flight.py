@@ -1,0 +1,55 @@
+"""The bound on bytes of requests that are being received, decoded or written, over all protocols of a receiver."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from openfuse_collector.errors import OverloadError
+
+RETRY_AFTER = 1.0
+
+
+class InFlight:
+    """Counts bytes. Used on the event loop only."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+    def check(self, size: int = 1) -> None:
+        """Raises OverloadError when `size` more bytes would not fit now."""
+        if self.used + size > self.limit:
+            raise OverloadError(
+                f"{self.used} bytes of requests are in flight (max_in_flight {self.limit})", after=RETRY_AFTER
+            )
+
+    def hold(self) -> Hold:
+        """The share of one request, empty at first; give it back by leaving its `with` block."""
+        return Hold(self)
+
+
+class Hold:
+    """What one request takes up."""
+
+    __slots__ = ("_of", "_size")
+
+    def __init__(self, of: InFlight) -> None:
+        self._of = of
+        self._size = 0
+
+    def resize(self, size: int) -> None:
+        """The request has `size` bytes now. Raises OverloadError when there is no room for it; the share stays as it was."""
+        more = size - self._size
+        if more > 0:
+            self._of.check(more)
+        self._of.used += more
+        self._size = size
+
+    def __enter__(self) -> Hold:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._of.used -= self._size
+        self._size = 0

@@ -1,0 +1,113 @@
+"""The way of a request from its bytes to the journal, the same for every transport."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from openfuse_collector.component import Intake, Settings
+from openfuse_collector.errors import RetryableError
+from openfuse_collector.pdata.errors import DeadlineError
+from openfuse_collector.pdata.status import Failure, failure_of
+from openfuse_collector.pdata.traces import Decode, Traces, read_traces
+from openfuse_collector.receivers.otlp.in_flight import InFlight
+from openfuse_collector.receivers.otlp.sender import Identify, Sender, anyone, sender_of
+from openfuse_collector.receivers.otlp.telemetry import Happenings
+from openfuse_collector.signals import Origin, Signal
+
+PATIENCE = 8.0
+"""Seconds a request may wait for the journal. SDKs give up after ten, and an answer they no longer wait for helps nobody."""
+
+
+class Shared:
+    """What the transports of one receiver have in common."""
+
+    def __init__(self, settings: Settings, intake: Intake, max_in_flight: int, identify: Identify = anyone) -> None:
+        self.settings = settings
+        self.intake = intake
+        self.identify = identify
+        self.in_flight = InFlight(max_in_flight)
+        self.threads = ThreadPoolExecutor(2, thread_name_prefix="otlp")
+        """For bodies too large to decompress or decode on the event loop."""
+        self.appends: set[asyncio.Task[Exception | None]] = set()
+        """Requests on their way into the journal. They go on when the client has left, so that what is kept is counted."""
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for the journal, then release the threads."""
+        if self.appends:
+            await asyncio.wait(self.appends, timeout=seconds)
+        self.threads.shutdown(wait=False)
+
+
+class Ingest:
+    """One transport's way in."""
+
+    def __init__(self, shared: Shared, transport: str) -> None:
+        self.shared = shared
+        self.happenings = Happenings(shared.settings, transport)
+        self._receiver = str(shared.settings.id)
+
+    async def admit(self, headers: Mapping[str, str], size: int = 1) -> Sender:
+        """Who is sending, before `size` bytes of body are read. Raises OverloadError when there is no room for them."""
+        sender = await sender_of(headers, self.shared.identify)
+        self.shared.in_flight.check(size)
+        return sender
+
+    async def receive(
+        self, body: bytes, decode: Decode, sender: Sender, inline: int, seconds: float | None = None
+    ) -> Traces:
+        """Decode, check and keep a request; returns once it is durable.
+
+        Bodies of more than `inline` bytes are decoded in a thread. `seconds` is what is left of the client's deadline.
+        Raises BadDataError, RetryableError (DeadlineError, OverloadError), and whatever else the journal raises.
+        """
+        received_at = time.time_ns()
+        if len(body) > inline:
+            loop = asyncio.get_running_loop()
+            traces = await loop.run_in_executor(self.shared.threads, read_traces, body, decode)
+        else:
+            traces = read_traces(body, decode)
+        self.happenings.read(traces)
+        if traces.spans:
+            identity = sender.identity
+            origin = Origin(Signal.TRACES, self._receiver, received_at, *identity, sender.sdk_name, sender.sdk_version)
+            await self._keep(origin, traces, seconds)
+        if traces.spans or traces.rejected:
+            self.happenings.succeeded()
+        return traces
+
+    def unsuccessful(self, error: Exception) -> Failure:
+        """Count and log an error, and give the answer to it."""
+        failure = failure_of(error)
+        self.happenings.unsuccessful(failure, error)
+        return failure
+
+    async def _keep(self, origin: Origin, traces: Traces, seconds: float | None) -> None:
+        append = asyncio.create_task(self._append(origin, traces))
+        appends = self.shared.appends
+        appends.add(append)
+        append.add_done_callback(appends.discard)
+        await asyncio.wait((append,), timeout=PATIENCE if seconds is None else min(seconds, PATIENCE))
+        if append.done():
+            error = append.result()
+            if error is not None:
+                raise error
+        elif seconds is not None and seconds <= PATIENCE:
+            raise DeadlineError("the journal did not answer before the deadline of the request")
+        else:
+            raise RetryableError(f"the journal did not answer within {PATIENCE:g} seconds")
+
+    async def _append(self, origin: Origin, traces: Traces) -> Exception | None:
+        """Keep the spans and count what became of them; the error is a value, because there may be nobody left to raise it to."""
+        try:
+            await self.shared.intake.accept(origin, traces.payload, traces.request, traces.spans)
+        except RetryableError as error:
+            self.happenings.refused(traces.spans)
+            return error
+        except Exception as error:
+            self.happenings.failed(traces.spans)
+            return error
+        self.happenings.accepted(traces.spans)
+        return None

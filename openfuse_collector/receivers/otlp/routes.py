@@ -1,0 +1,106 @@
+"""OTLP/HTTP as routes that any aiohttp application can mount, and answers to what is no OTLP."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from openfuse_collector.pdata.status import Failure, http_failure
+from openfuse_collector.pdata.traces import Traces
+from openfuse_collector.receivers.otlp.body import expect_later, inflate_body, read_body
+from openfuse_collector.receivers.otlp.config import HttpConfig
+from openfuse_collector.receivers.otlp.encodings import ENCODINGS, JSON, Encoding
+from openfuse_collector.receivers.otlp.ingest import Ingest
+
+LANGFUSE_PREFIX = "/api/public/otel"
+"""Langfuse SDKs append the OTLP paths to this."""
+
+
+def media_type(request: web.Request) -> str:
+    """Content-Type without its parameters."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def failure_response(failure: Failure, request: web.Request) -> web.Response:
+    """A google.rpc.Status in the encoding of the request, in JSON where that is none of OTLP's."""
+    kind = media_type(request)
+    encoding = ENCODINGS.get(kind)
+    if encoding is None:
+        kind, encoding = "application/json", JSON
+    headers = {"Content-Type": kind}
+    if failure.retry_after is not None:
+        headers["Retry-After"] = failure.retry_after
+    return web.Response(body=encoding.failure(failure), status=failure.http, headers=headers)
+
+
+class TracesHandler:
+    """POST of a trace export."""
+
+    def __init__(self, ingest: Ingest, config: HttpConfig) -> None:
+        self._ingest = ingest
+        self._limit = config.max_request_body_size
+        self._timeout = config.read_timeout or None
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """The answer, whatever happens; ConnectionError when the client has left."""
+        kind = media_type(request)
+        encoding = ENCODINGS.get(kind)
+        if encoding is None:
+            return failure_response(_unsupported(kind), request)
+        try:
+            traces = await self._receive(request, encoding)
+        except ConnectionError:
+            raise  # there is nobody to answer
+        except Exception as error:
+            return failure_response(self._ingest.unsuccessful(error), request)
+        return web.Response(body=encoding.success(traces), headers={"Content-Type": kind})
+
+    async def _receive(self, request: web.Request, encoding: Encoding) -> Traces:
+        shared = self._ingest.shared
+        sender = await self._ingest.admit(request.headers, request.content_length or 1)
+        coding = request.headers.get("Content-Encoding", "").strip().lower()
+        with shared.in_flight.hold() as hold:
+            body = await read_body(request, self._limit, hold, self._timeout)
+            body = await inflate_body(body, coding, self._limit, hold, shared.threads)
+            return await self._ingest.receive(body, encoding.decode, sender, encoding.inline)
+
+
+def otlp_routes(ingest: Ingest, config: HttpConfig) -> list[web.RouteDef]:
+    """Routes for traces, and for what is often sent to the wrong place."""
+    handlers: dict[str, Handler] = {
+        f"{prefix}/v1/{signal}": _not_found(f"{signal} are not taken by this collector, only traces are")
+        for prefix in ("", LANGFUSE_PREFIX)
+        for signal in ("logs", "metrics")
+    }
+    handlers["/"] = _not_found(
+        f"traces are taken at {config.traces_path}; exporters use an endpoint that is set for one signal as it is"
+    )
+    traces = TracesHandler(ingest, config).handle
+    handlers |= dict.fromkeys((config.traces_path, f"{LANGFUSE_PREFIX}/v1/traces"), traces)
+    return [web.post(path, handler, expect_handler=expect_later) for path, handler in handlers.items()]
+
+
+@web.middleware
+async def status_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answers of the router itself (unknown path, wrong method) carry a Status too, as OTLP wants of every failure."""
+    try:
+        return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        answer = failure_response(http_failure(405, f"{request.method} is not allowed here, only {allowed}"), request)
+        answer.headers["Allow"] = allowed
+        return answer
+    except web.HTTPNotFound:
+        return failure_response(http_failure(404, f"there is nothing at {request.path}"), request)
+
+
+def _unsupported(kind: str) -> Failure:
+    got = f'"{kind}"' if kind else "none"
+    return http_failure(415, f"Content-Type must be application/x-protobuf or application/json, not {got}")
+
+
+def _not_found(message: str) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return failure_response(http_failure(404, message), request)
+
+    return handler

@@ -1,0 +1,111 @@
+"""What can happen to a request: one method per happening, its metrics and its log line in one place.
+
+Log lines about senders are written at most once in ten seconds per kind, with the number of those left out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from prometheus_client import Counter
+
+from openfuse_collector.component import Settings
+from openfuse_collector.pdata.status import Failure
+from openfuse_collector.pdata.traces import Traces
+
+QUIET = 10.0
+"""Seconds between two log lines of one kind."""
+
+METRICS: Mapping[str, str] = {
+    "otelcol_receiver_accepted_spans": "Spans that are in the journal, by receiver and transport.",
+    "otelcol_receiver_refused_spans": "Decoded spans the sender was told to send again.",
+    "otelcol_receiver_failed_spans": "Decoded spans that were lost to an error of this collector.",
+    "otelcol_receiver_requests": "Requests by outcome: success, refused (come back later), failure (never).",
+    "openfuse_receiver_rejected_spans": "Spans that cannot be stored, reported to the sender by partial success.",
+    "openfuse_receiver_repaired_strings": "Strings in which invalid Unicode was replaced by U+FFFD.",
+    "openfuse_receiver_in_flight_bytes": "Bytes of requests that are being received or written.",
+}
+
+_LABELS = ("receiver", "transport")
+
+
+class Seldom:
+    """Lets one log line of a kind pass per interval and counts the others."""
+
+    def __init__(self, interval: float = QUIET) -> None:
+        self._interval = interval
+        self._next: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
+
+    def due(self, kind: str) -> int | None:
+        """How many lines were left out since the last one, None when this one is left out too."""
+        now = time.monotonic()
+        if now < self._next.get(kind, 0.0):
+            self._left_out[kind] = self._left_out.get(kind, 0) + 1
+            return None
+        self._next[kind] = now + self._interval
+        return self._left_out.pop(kind, 0)
+
+
+class Happenings:
+    """Counters and log of one transport of one receiver."""
+
+    def __init__(self, settings: Settings, transport: str) -> None:
+        self._log = settings.log
+        self._transport = transport
+        self._seldom = Seldom()
+        labels = (str(settings.id), transport)
+
+        def counter(name: str) -> Counter:
+            return settings.metrics.counter(name, METRICS[name], _LABELS).labels(*labels)
+
+        self._accepted = counter("otelcol_receiver_accepted_spans")
+        self._refused = counter("otelcol_receiver_refused_spans")
+        self._failed = counter("otelcol_receiver_failed_spans")
+        self._rejected = counter("openfuse_receiver_rejected_spans")
+        self._repaired = counter("openfuse_receiver_repaired_strings")
+        name = "otelcol_receiver_requests"
+        requests = settings.metrics.counter(name, METRICS[name], (*_LABELS, "outcome"))
+        self._requests = {outcome: requests.labels(*labels, outcome) for outcome in ("success", "refused", "failure")}
+
+    def read(self, traces: Traces) -> None:
+        """A request was decoded; spans may have been left out and strings changed."""
+        if traces.rejected:
+            self._rejected.inc(traces.refused)
+            self._warn("spans rejected", reasons=dict(traces.rejected))
+        if traces.repaired:
+            self._repaired.inc(traces.repaired)
+            self._warn("invalid Unicode replaced", strings=traces.repaired)
+        if traces.notes:
+            self._warn("request not as OTLP prescribes", notes=dict(traces.notes))
+
+    def accepted(self, spans: int) -> None:
+        """Spans are durable."""
+        self._accepted.inc(spans)
+
+    def refused(self, spans: int) -> None:
+        """Spans were not taken; the sender comes back with them."""
+        self._refused.inc(spans)
+
+    def failed(self, spans: int) -> None:
+        """Spans were not taken and the sender is told not to come back."""
+        self._failed.inc(spans)
+
+    def succeeded(self) -> None:
+        """A request that held something was answered with success."""
+        self._requests["success"].inc()
+
+    def unsuccessful(self, failure: Failure, error: BaseException) -> None:
+        """A request was answered with an error."""
+        self._requests[failure.outcome].inc()
+        if failure.internal:
+            self._log.error("request failed", transport=self._transport, exc_info=error)
+        else:
+            self._warn(f"request {failure.outcome}", error=failure.message)
+
+    def _warn(self, sentence: str, **fields: object) -> None:
+        left_out = self._seldom.due(sentence)
+        if left_out is not None:
+            more = {"not_logged": left_out} if left_out else {}
+            self._log.warning(sentence, transport=self._transport, **fields, **more)

@@ -1,0 +1,108 @@
+"""Decompression: every coding, exact limits, bombs, truncation."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import tracemalloc
+import zlib
+from collections.abc import Callable
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openfuse_collector.pdata.errors import BadDataError, TooLargeError
+from openfuse_collector.pdata.inflate import CODINGS, inflate
+
+MIB = 1024 * 1024
+
+
+def raw_deflate(body: bytes) -> bytes:
+    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return stream.compress(body) + stream.flush()
+
+
+def zstd_unsized(body: bytes) -> bytes:
+    stream = zstandard.ZstdCompressor().compressobj()
+    return stream.compress(body) + stream.flush()
+
+
+WRITERS: list[tuple[str, Callable[[bytes], bytes]]] = [
+    ("gzip", gzip.compress),
+    ("deflate", zlib.compress),
+    ("deflate", raw_deflate),
+    ("zstd", zstandard.ZstdCompressor().compress),
+    ("zstd", zstd_unsized),
+]
+every_writer = pytest.mark.parametrize(("coding", "compress"), WRITERS)
+MIXED = random.Random(7).randbytes(200_000) + bytes(500_000) + random.Random(8).randbytes(300_000)
+
+
+@every_writer
+@pytest.mark.parametrize("body", [b"x", b"hello" * 1000, bytes(3 * MIB), MIXED], ids=len)
+def test_round_trip_at_exactly_the_limit(coding: str, compress: Callable[[bytes], bytes], body: bytes) -> None:
+    assert inflate(compress(body), coding, len(body)) == body
+    with pytest.raises(TooLargeError):
+        inflate(compress(body), coding, len(body) - 1)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_an_empty_body_stays_empty(coding: str) -> None:
+    assert inflate(b"", coding, 10) == b""
+
+
+@every_writer
+def test_an_empty_stream(coding: str, compress: Callable[[bytes], bytes]) -> None:
+    assert inflate(compress(b""), coding, 10) == b""
+
+
+@every_writer
+def test_truncated_streams_are_bad_data(coding: str, compress: Callable[[bytes], bytes]) -> None:
+    whole = compress(MIXED)
+    for end in (1, 5, 100, len(whole) // 2, len(whole) - 1):
+        with pytest.raises(BadDataError):
+            inflate(whole[:end], coding, 2 * MIB)
+
+
+@every_writer
+def test_broken_streams_are_bad_data(coding: str, compress: Callable[[bytes], bytes]) -> None:
+    broken = bytearray(compress(b"hello world " * 1000))
+    broken[0] ^= 0xFF
+    with pytest.raises(BadDataError):
+        inflate(bytes(broken), coding, MIB)
+
+
+@pytest.mark.parametrize(("coding", "compress"), [pair for pair in WRITERS if pair[0] != "deflate"])
+def test_concatenated_streams_are_one_body(coding: str, compress: Callable[[bytes], bytes]) -> None:
+    assert inflate(compress(MIXED) + compress(b"") + compress(b"tail"), coding, 2 * MIB) == MIXED + b"tail"
+
+
+@every_writer
+def test_a_bomb_costs_no_more_than_the_limit(coding: str, compress: Callable[[bytes], bytes]) -> None:
+    limit = 16 * MIB
+    bomb = compress(bytes(256 * MIB))
+    assert len(bomb) < MIB
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLargeError):
+            inflate(bomb, coding, limit)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # A block of zstandard that was handed over whole may come on top.
+    assert peak < limit * (2.5 if coding == "zstd" else 1.1)
+
+
+def test_unknown_codings_are_bad_data() -> None:
+    with pytest.raises(BadDataError, match="deflate, gzip, zstd"):
+        inflate(b"x", "br", 10)
+
+
+@given(st.sampled_from(sorted(CODINGS)), st.binary(max_size=100))
+def test_any_bytes_are_inflated_or_refused(coding: str, body: bytes) -> None:
+    try:
+        assert len(inflate(body, coding, 1000)) <= 1000
+    except (BadDataError, TooLargeError):
+        pass
