@@ -1,0 +1,24 @@
+"""Which SDK sent a request, as its headers say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+UNKNOWN = "unknown"
+
+
+class Sdk(NamedTuple):
+    """Name and version of a client library, `unknown` where it does not say."""
+
+    name: str
+    version: str
+
+
+def sdk_of(headers: Mapping[str, str]) -> Sdk:
+    """Python 2 writes the headers with underscores, the others with hyphens (spec/ingestion.md 1.3)."""
+    return Sdk(_header(headers, "name"), _header(headers, "version"))
+
+
+def _header(headers: Mapping[str, str], what: str) -> str:
+    return headers.get(f"x-langfuse-sdk-{what}") or headers.get(f"x_langfuse_sdk_{what}") or UNKNOWN

@@ -1,0 +1,23 @@
+"""Which traces of a project are kept, told by their id alone: the same answer on every collector and every resend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+Rates = Mapping[str, float]
+"""Project id -> share of its traces to keep, 0 to 1. Projects that are not named keep all."""
+
+
+def trace_id_of(event_type: str, body: Mapping[str, Any]) -> str | None:
+    """The trace an event belongs to, as its sender says; None when it belongs to none."""
+    trace_id = body.get("id" if event_type == "trace-create" else "traceId")
+    return trace_id or None
+
+
+def is_kept(trace_id: str | None, rate: float) -> bool:
+    """Whether a trace is in the sample (spec/ingestion.md 4.1). What belongs to no trace is."""
+    if trace_id is None:
+        return True
+    return int(sha256(trace_id.encode("utf-8", "replace")).hexdigest()[:8], 16) / 0xFFFFFFFF < rate

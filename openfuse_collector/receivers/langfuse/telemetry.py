@@ -1,0 +1,80 @@
+"""What can happen to a call of the Langfuse API: one method per happening, its metrics and its log line in one place."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+from openfuse_collector.component import Settings
+from openfuse_collector.receivers.langfuse import METRICS
+from openfuse_collector.receivers.langfuse.calls import Judged
+from openfuse_collector.receivers.langfuse.failures import AnswerError
+from openfuse_collector.receivers.otlp.telemetry import Seldom
+
+TRANSPORT = "http"
+
+
+class Happenings:
+    """Counters and log of one receiver."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._log = settings.log
+        self._seldom = Seldom()
+        id = str(settings.id)
+
+        def counter(what: str) -> Counter:
+            name = f"openfuse_receiver_{what}_events"
+            return settings.metrics.counter(name, METRICS[name], ("receiver",)).labels(id)
+
+        self._accepted, self._refused, self._failed = counter("accepted"), counter("refused"), counter("failed")
+        self._rejected, self._sampled_out = counter("rejected"), counter("sampled_out")
+        name = "otelcol_receiver_requests"
+        requests = settings.metrics.counter(name, METRICS[name], ("receiver", "transport", "outcome"))
+        self._requests = {
+            outcome: requests.labels(id, TRANSPORT, outcome) for outcome in ("success", "refused", "failure")
+        }
+
+    def read(self, judged: Judged) -> None:
+        """A call was looked at; some of its events may have been refused or left out."""
+        if judged.rejected:
+            self._rejected.inc(judged.rejected)
+            self._warn("events rejected", count=judged.rejected, first=judged.answer["errors"][0])
+        if judged.accepted.sampled_out:
+            self._sampled_out.inc(judged.accepted.sampled_out)
+
+    def accepted(self, events: int) -> None:
+        """Events are durable."""
+        self._accepted.inc(events)
+
+    def refused(self, events: int) -> None:
+        """Events were not taken; the sender comes back with them."""
+        self._refused.inc(events)
+
+    def failed(self, events: int) -> None:
+        """Events were not taken because of an error of ours."""
+        self._failed.inc(events)
+
+    def succeeded(self) -> None:
+        """A call was answered with success."""
+        self._requests["success"].inc()
+
+    def turned_away(self, reason: str) -> None:
+        """A call was told to come back later."""
+        self._requests["refused"].inc()
+        self._warn("request refused", error=reason)
+
+    def not_taken(self, answer: AnswerError) -> None:
+        """A call was answered with an error of the sender's making."""
+        self._requests["failure"].inc()
+        self._rejected.inc(answer.rejected)
+        self._warn("request failure", status=int(answer.status), error=str(answer))
+
+    def broke(self, error: BaseException) -> None:
+        """A call met a bug of ours."""
+        self._requests["failure"].inc()
+        self._log.error("request failed", transport=TRANSPORT, exc_info=error)
+
+    def _warn(self, sentence: str, **fields: object) -> None:
+        left_out = self._seldom.due(sentence)
+        if left_out is not None:
+            more = {"not_logged": left_out} if left_out else {}
+            self._log.warning(sentence, transport=TRANSPORT, **fields, **more)
