@@ -6,13 +6,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find openfuse_collector config -name '*.py' -o -name '*.yaml' 2>/dev/null)
 
-.PHONY: run test lint format types bench clean
+.PHONY: run test fuzz docs lint format types bench bench-map clean
 
 run: $(VENV)/.installed  ## start the collector on its embedded store
 	$(BIN)/openfuse-collector run $(ARGS)
 
 test: $(VENV)/.installed-dev  ## all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(VENV)/.installed-dev  ## damaged requests through decoding, mapping and fold; ARGS="--executions 200000 --seed 1"
+	$(BIN)/python -m tests.fuzz.run $(ARGS)
+
+docs: $(VENV)/.installed-dev  ## write the generated part of docs/mapping.md
+	$(BIN)/python scripts/mapping_docs.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -28,18 +34,22 @@ types: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev  ## what this machine can do, see benchmarks/README.md
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
+bench-map: $(VENV)/.installed-dev  ## the mapping alone: bytes to events on one core, against parsing
+	$(BIN)/python -m benchmarks.map_bench $(ARGS)
+
 clean:  ## remove everything that was built here; the store and the journal stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:
 	@test -n "$(PYTHON)" || { echo "Python >= 3.11 is needed: set PYTHON=/path/to/python3.11" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV), once. This takes a moment."
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 # The first run installs; a run after an edit of the sources reinstalls only this package.
 $(VENV)/.dependencies: $(VENV)/.created pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check .
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
@@ -48,5 +58,5 @@ $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
 
 # Editable, so that an edit needs no installation at all.
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $(VENV)/.dependencies $(VENV)/.installed $@

@@ -42,17 +42,17 @@ def answer(question: str, weather: dict[str, object]) -> str:
 
 
 @observe(name="weather assistant", as_type="agent")
-def assistant(question: str) -> str | None:
-    """The root of the trace. Gives the trace id."""
-    answer(question, look_up_weather("Lisbon"))
-    return langfuse.get_current_trace_id()
+def assistant(question: str) -> str:
+    """The root of the trace: its input and output become those of the trace. Prints where to find it."""
+    trace_id = langfuse.get_current_trace_id() or ""
+    print(f"trace {trace_id}: openfuse-collector traces {trace_id[:8]}")
+    return answer(question, look_up_weather("Lisbon"))
 
 
 def main() -> None:
-    """Trace one question and print its trace id."""
-    trace_id = assistant("How is the weather in Lisbon?") or ""
+    """Trace one question."""
+    assistant("How is the weather in Lisbon?")
     langfuse.flush()  # sends what is still waiting
-    print(f"trace {trace_id}: openfuse-collector traces {trace_id[:8]}")
 
 
 if __name__ == "__main__":

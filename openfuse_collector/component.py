@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
@@ -52,6 +52,25 @@ class Health:
         self.ready, self.since = ready, time.time()
 
 
+class SharedPort:
+    """Routes of components that want to be served on the port of OTLP/HTTP instead of one of their own.
+
+    Guests `offer` theirs when they are made; the first OTLP/HTTP server to start `take`s all of them.
+    """
+
+    def __init__(self) -> None:
+        self._routes: list[Any] = []
+
+    def offer(self, routes: Iterable[Any]) -> None:
+        """aiohttp route definitions; their handlers read bodies themselves (no automatic decompression)."""
+        self._routes += routes
+
+    def take(self) -> list[Any]:
+        """Everything offered so far, once."""
+        taken, self._routes = self._routes, []
+        return taken
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the service gives every component beside its own configuration."""
@@ -63,6 +82,7 @@ class Settings:
     instance: str = ""
     """Id of this collector, kept by its journal."""
     health: Health = field(default_factory=lambda: Health())
+    http_port: SharedPort = field(default_factory=SharedPort)
     extensions: Mapping[ComponentID, Any] = field(default_factory=dict)
     """The extensions in use; they are made before everything else."""
 
@@ -85,6 +105,11 @@ class Intake(Protocol):
 
     Raises RetryableError when a bound is reached; nothing was taken then.
     """
+
+    @property
+    def signals(self) -> frozenset[Signal]:
+        """The signals some pipeline takes from this receiver; what else it accepted, nobody would read."""
+        ...
 
     async def accept(self, origin: Origin, payload: bytes, data: Any, items: int) -> None:
         """Append one request to the journal.

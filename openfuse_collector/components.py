@@ -17,10 +17,13 @@ from openfuse_collector.errors import ConfigError
 
 BUILT_IN: dict[tuple[Kind, str], str] = {
     (Kind.RECEIVER, "otlp"): "openfuse_collector.receivers.otlp:FACTORY",
+    (Kind.RECEIVER, "langfuse"): "openfuse_collector.receivers.langfuse:FACTORY",
     (Kind.CONNECTOR, "genai"): "openfuse_collector.connectors.genai:FACTORY",
     (Kind.EXPORTER, "sqlite"): "openfuse_collector.exporters.sqlite:FACTORY",
     (Kind.EXPORTER, "debug"): "openfuse_collector.exporters.debug:FACTORY",
+    (Kind.EXTENSION, "api_keys"): "openfuse_collector.extensions.api_keys:FACTORY",
     (Kind.EXTENSION, "pricing"): "openfuse_collector.extensions.pricing:FACTORY",
+    (Kind.EXTENSION, "tokenizers"): "openfuse_collector.extensions.tokenizers:FACTORY",
     (Kind.EXTENSION, "health_check"): "openfuse_collector.extensions.health_check:FACTORY",
 }
 """(kind, type) -> `module:name` of its factory."""

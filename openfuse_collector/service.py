@@ -16,13 +16,14 @@ from typing import Any
 import structlog
 
 from openfuse_collector import __version__
-from openfuse_collector.component import Component, ComponentID, Health, Intake, Kind, Settings
+from openfuse_collector.component import Component, ComponentID, Health, Intake, Kind, Settings, SharedPort
 from openfuse_collector.components import factory
 from openfuse_collector.config.service import CollectorConfig, MetricsConfig
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.journal import Journal
 from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.graph import Builder, Graph
+from openfuse_collector.pipeline.graph import stop as stop_component
 from openfuse_collector.signals import Origin, Signal
 from openfuse_collector.telemetry.logs import configure_logs
 from openfuse_collector.telemetry.loop import watch_loop
@@ -64,14 +65,23 @@ def decode(origin: Origin, payload: bytes) -> Any:
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
         return ExportTraceServiceRequest.FromString(payload)
+    if origin.signal is Signal.LOGS:
+        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+        return ExportLogsServiceRequest.FromString(payload)
+    if origin.signal is Signal.EVENTS:
+        from openfuse_collector.receivers.langfuse.records import decode_events
+
+        return decode_events(payload)
     raise ValueError(f"a journal record of signal {origin.signal} cannot be read by this version")
 
 
 class JournalIntake:
     """What receivers write to."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, signals: frozenset[Signal] = frozenset(Signal)) -> None:
         self._journal = journal
+        self.signals = signals
 
     async def accept(self, origin: Origin, payload: bytes, data: Any, items: int) -> None:
         """Append and wait for the disk."""
@@ -90,51 +100,82 @@ class Service:
         self._dead_letters = DeadLetters(
             Path(config.service.journal.directory) / "dead-letters", Event(), self._metrics, log
         )
+        self._http_port = SharedPort()
         self._extensions: dict[ComponentID, Component] = {}
 
     async def run(self) -> int:
         """Start, wait for a signal, stop. Raises CollectorError when something cannot start; whatever had started is stopped then."""
         began = time.monotonic()
         stop = _signals()
-        stop_metrics = self._serve_metrics(self._config.service.telemetry.metrics)
         journal = Journal.open(self._config.service.journal, self._metrics, self._log, decode=decode)
         self._instance = journal.instance
         watch = asyncio.create_task(watch_loop(self._metrics))
-        graph = None
+        graph, patience = None, 0.0
+        stop_metrics: Callable[[], None] = lambda: None  # noqa: E731
         try:
+            stop_metrics = self._serve_metrics(self._config.service.telemetry.metrics)
             self._make_extensions()
             graph = self._build(journal)
-            for extension in self._extensions.values():
-                await extension.start()
-            await graph.start()
-            gc.freeze()
-            gc.set_threshold(*GC_THRESHOLD)
-            self._health.set(ready=True)
+            await self._start(graph)
+            patience = self._config.service.shutdown_timeout
             self._log.info(
                 "everything is ready", version=__version__, pid=os.getpid(), seconds=round(time.monotonic() - began, 3)
             )
             self._log.info("shutting down", signal=await stop)
         finally:
             self._health.set(ready=False)
-            await self._stop(graph)
+            await self._stop(graph, patience)
             watch.cancel()
             await asyncio.to_thread(journal.close)
             stop_metrics()
+        self._log.info("stopped")
         return 0
 
-    async def _stop(self, graph: Graph | None) -> None:
-        if graph is not None and not await graph.shutdown(self._config.service.shutdown_timeout):
+    async def _start(self, graph: Graph) -> None:
+        for extension in self._extensions.values():
+            await extension.start()
+        await graph.start()
+        if self._http_port.take():
+            raise CollectorError(
+                "receivers::langfuse: set its endpoint, or configure receivers::otlp::protocols::http to serve it"
+            )
+        self._reload_on_hangup()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLD)
+        self._health.set(ready=True)
+
+    def _reload_on_hangup(self) -> None:
+        """SIGHUP makes extensions that can read their files again do so."""
+
+        def reload() -> None:
+            for extension in self._extensions.values():
+                getattr(extension, "reload", lambda: None)()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+
+    async def _stop(self, graph: Graph | None, patience: float) -> None:
+        """Receivers, pipelines, exporters, then extensions; what is not stored within `patience` seconds stays in the journal."""
+        if graph is not None and not await graph.shutdown(patience) and patience:
             self._log.warning(
                 "not everything was stored in time; the rest stays in the journal and is stored after the next start"
             )
         for extension in reversed(self._extensions.values()):
-            await extension.shutdown()
+            await stop_component(extension)
+
+    def _crashed(self, what: str) -> None:
+        """A thread has ended that should not have: say so where somebody looks. Called on that thread."""
+        self._log.exception("not well any more: restart the collector, nothing acknowledged is lost", what=what)
+        self._health.set(ready=False)
 
     def _build(self, journal: Journal) -> Graph:
         def intake(settings: Settings) -> Intake:
-            return JournalIntake(journal)
+            pipelines = self._config.service.pipelines.items()
+            wired = (id.signal for id, pipeline in pipelines if settings.id in pipeline.receivers)
+            return JournalIntake(journal, frozenset(wired))
 
-        return Builder(self._config, journal, intake, self._settings, self._dead_letters, self._metrics).build()
+        return Builder(
+            self._config, journal, intake, self._settings, self._dead_letters, self._crashed, self._metrics
+        ).build()
 
     def _make_extensions(self) -> None:
         """In the order the configuration lists them; a later one sees the earlier ones."""
@@ -146,7 +187,9 @@ class Service:
         log = self._log.bind(
             **{"otelcol.component.id": str(id), "otelcol.component.kind": kind.value.removesuffix("s")}
         )
-        return Settings(id, log, self._metrics, self._dead_letters, self._instance, self._health, self._extensions)
+        return Settings(
+            id, log, self._metrics, self._dead_letters, self._instance, self._health, self._http_port, self._extensions
+        )
 
     def _serve_metrics(self, config: MetricsConfig) -> Callable[[], None]:
         """A busy default port is a warning: a second collector on a laptop should start all the same."""

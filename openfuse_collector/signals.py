@@ -34,6 +34,20 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
     sdk_version: str = "unknown"
 
 
+class RawSpan(msgspec.Struct, frozen=True, gc=False):
+    """One span as the connector got it, to be kept beside the events made of it."""
+
+    source: str
+    """Digest of the span with its scope and resource: what `source` is in the metadata of its events."""
+    trace_id: str
+    span_id: str
+    """Hexadecimal, empty where the span has none."""
+    start_time: int
+    """Epoch milliseconds, 0 where the span has none."""
+    payload: bytes
+    """See `store.raw_spans`."""
+
+
 class Item(msgspec.Struct, frozen=True, gc=False):
     """One accepted request: its origin, its place in the journal and its decoded data.
 
@@ -47,6 +61,8 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     data: Any
     size: int
     """Payload bytes, for bounds."""
+    spans: Sequence[RawSpan] = ()
+    """Of events: the spans they were made from, where those are to be kept too."""
 
 
 class Delivery:

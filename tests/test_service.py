@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -137,3 +138,52 @@ def test_a_busy_port_is_named(start_collector: Start) -> None:
     else:
         second.kill()
         raise AssertionError("the second collector started")
+
+
+def test_the_langfuse_api_is_served_beside_otlp(collector: CollectorProcess) -> None:
+    at = "2026-11-21T06:00:00.000Z"
+    batch = [
+        {
+            "id": "e1",
+            "timestamp": at,
+            "type": "trace-create",
+            "body": {"id": "t1", "name": "chat", "userId": "ada", "public": True},
+        },
+        {
+            "id": "e2",
+            "timestamp": at,
+            "type": "generation-create",
+            "body": {"id": "g1", "traceId": "t1", "model": "gpt-4o-mini"},
+        },
+        {
+            "id": "e3",
+            "timestamp": at,
+            "type": "generation-update",
+            "body": {"id": "g1", "usage": {"input": 1000, "output": 100}},
+        },
+        {
+            "id": "e4",
+            "timestamp": at,
+            "type": "score-create",
+            "body": {"id": "s1", "traceId": "t1", "name": "good", "value": 1},
+        },
+        {"id": "e5", "timestamp": "yesterday", "type": "trace-create", "body": {"id": "t2"}},
+    ]
+    for _ in range(2):  # SDKs send the whole batch again when one event of it was refused
+        connection = http.client.HTTPConnection("127.0.0.1", collector.http_port, timeout=20)
+        connection.request(
+            "POST", "/api/public/ingestion", json.dumps({"batch": batch}), {"Content-Type": "application/json"}
+        )
+        answer = connection.getresponse()
+        said = json.loads(answer.read())
+        connection.close()
+        assert answer.status == 207
+        assert ([one["id"] for one in said["successes"]], said["errors"][0]["id"]) == (["e1", "e2", "e4", "e3"], "e5")
+    (trace,) = collector.wait_for_rows("SELECT name, user_id, public FROM traces")
+    assert trace == {"name": "chat", "user_id": "ada", "public": 1}
+    (score,) = collector.wait_for_rows("SELECT name, value, data_type FROM scores")
+    assert score == {"name": "good", "value": 1.0, "data_type": "NUMERIC"}
+    (generation,) = collector.wait_for_rows("SELECT * FROM observations WHERE total_usage = 1100")
+    assert (generation["type"], generation["trace_id"]) == ("GENERATION", "t1")
+    assert generation["total_cost"] > 0
+    assert len(collector.query("SELECT 1 FROM raw_events")) == 4

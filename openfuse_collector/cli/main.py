@@ -20,9 +20,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "components": ("openfuse_collector.cli.components:components", "List the component types that can be configured."),
     "map": ("openfuse_collector.cli.map:map_command", "Show what recorded spans become, without storing anything."),
+    "rebuild": (
+        "openfuse_collector.cli.rebuild:rebuild",
+        "Make the rows of a store again from its raw events or kept spans.",
+    ),
     "traces": ("openfuse_collector.cli.traces:traces", "Read stored traces."),
     "models": ("openfuse_collector.cli.models:models", "Look into the price tables."),
-    "send": ("openfuse_collector.cli.send:send", "Send example or recorded telemetry to a collector."),
+    "send": ("openfuse_collector.cli.send:send", "Replay recorded OTLP requests to a collector."),
 }
 """Name -> (`module:command`, help)."""
 

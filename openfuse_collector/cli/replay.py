@@ -85,7 +85,8 @@ def as_protobuf(request: Request) -> bytes:
     if decoded.rejected:
         reasons = ", ".join(decoded.rejected)
         raise ReplayError(f"{request.path}: has spans that cannot be converted ({reasons}); send it as kept")
-    return decoded.request.SerializeToString()
+    written: bytes = decoded.request.SerializeToString()
+    return written
 
 
 def as_json(request: Request) -> bytes:
@@ -116,6 +117,21 @@ def rejected_spans(body: bytes, encoding: Encoding) -> tuple[int, str]:
         return int(answer.get("rejectedSpans", 0)), str(answer.get("errorMessage", ""))
     except (DecodeError, msgspec.DecodeError, AttributeError, TypeError, ValueError):
         return 0, ""
+
+
+def status_message(body: bytes, media_type: str) -> str:
+    """What an unsuccessful answer says: the message of its google.rpc.Status, else the beginning of its text."""
+    from google.rpc.status_pb2 import Status
+
+    try:
+        if media_type == Encoding.PROTOBUF:
+            message: str = Status.FromString(body).message
+            return message
+        if media_type == Encoding.JSON:
+            return str(msgspec.json.decode(body)["message"])
+    except (DecodeError, msgspec.DecodeError, KeyError, TypeError):
+        pass
+    return body[:300].decode("utf-8", "replace")
 
 
 def _spans(mapping: dict[str, Any]) -> Iterator[dict[str, Any]]:

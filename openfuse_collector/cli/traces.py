@@ -97,7 +97,7 @@ def traces(trace_id: str | None, path: Path, limit: int, lines: int, form: str, 
                 found = store.newest_traces(connection, wanted, limit)
                 _SHOW_MANY[form](found, store.rollups(connection, found))
                 if not found:
-                    click.echo(f"no trace in {path}" + ("" if wanted == Filter() else " matches"), err=True)
+                    click.echo(f"no trace in {path} " + ("yet" if wanted == Filter() else "matches"), err=True)
     except StoreError as error:
         raise click.ClickException(str(error)) from error
 

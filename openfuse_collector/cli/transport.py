@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from openfuse_collector.cli.replay import Encoding, rejected_spans
+from openfuse_collector.cli.replay import Encoding, rejected_spans, status_message
 
 TIMEOUT = 30.0
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.5, 30.0, 1.5
@@ -84,7 +84,8 @@ def _http_outcome(response: http.client.HTTPResponse, answer: bytes, encoding: E
     if response.status == 200:
         rejected, reason = rejected_spans(answer, encoding)
         return Outcome(Fate.TAKEN, reason, rejected=rejected)
-    reason = f"{response.status} {response.reason}: {answer[:300].decode('utf-8', 'replace')}"
+    said = status_message(answer, response.headers.get_content_type())
+    reason = f"{response.status} {response.reason}: {said}"
     if response.status in RETRYABLE_STATUSES:
         return Outcome(Fate.RETRY, reason, _seconds(response.getheader("Retry-After")))
     return Outcome(Fate.REFUSED, reason)

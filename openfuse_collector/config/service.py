@@ -63,15 +63,6 @@ class PipelineConfig:
     exporters: tuple[ComponentID, ...] = ()
     """Exporters, and connectors that consume this pipeline's signal."""
     batch: BatchConfig = field(default_factory=BatchConfig)
-    on_full: Literal["refuse", "park"] = "refuse"
-    """At `max_backlog`: tell senders to come back later, or stop pinning the journal and keep a queue of its own."""
-    max_backlog: Size | None = None
-    """Journal bytes this pipeline may lag behind. Default: the journal's own bound."""
-
-    def validate(self) -> Iterator[str]:
-        """One sentence per mistake on this level."""
-        if self.max_backlog is not None and self.max_backlog < MIB:
-            yield "max_backlog must be at least 1MiB"
 
 
 @dataclass(frozen=True)

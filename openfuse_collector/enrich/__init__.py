@@ -1,10 +1,11 @@
 """Enrichment: what a record gains after the fold. Pure functions record -> record, in one fixed order.
 
-observation   assemble  slot: an empty input or output from log records
+observation   assemble  slot, by default: an empty input or output from log records
               tools     definitions and calls, from metadata, input and output
               tokenise  slot: usage_details where the sender provided none
               usage     totals and the flattened usage columns
               price     model, tier, cost where the sender provided none, and the flattened cost columns
+              repeated  usage that other observations state too leaves the flattened columns
 score         inflate   slot: names, labels and ranges from score configs
 """
 
@@ -14,6 +15,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from openfuse_collector.enrich.log_events import assemble as assemble_log_events
+from openfuse_collector.enrich.repeated import leave_out_of_sums
 from openfuse_collector.enrich.tools import extract_tools
 from openfuse_collector.enrich.usage import usage_total
 from openfuse_collector.pricing import Catalogue, price
@@ -30,14 +33,14 @@ NO_PRICES = Catalogue(built_in=tuple)
 def enrichment(
     catalogue: Catalogue = NO_PRICES,
     *,
-    assemble: Enricher | None = None,
+    assemble: Enricher | None = assemble_log_events,
     tokenise: Enricher | None = None,
     inflate: Enricher | None = None,
 ) -> Enrich:
     """The enrichment of a store, with the given price tables and the given steps in their slots."""
     priced = partial(price, catalogue=catalogue)
     steps = {
-        "observation": _present(assemble, extract_tools, tokenise, usage_total, priced),
+        "observation": _present(assemble, extract_tools, tokenise, usage_total, priced, leave_out_of_sums),
         "score": _present(inflate),
     }
 
@@ -54,4 +57,4 @@ def _present(*steps: Enricher | None) -> tuple[Enricher, ...]:
 
 
 enrich = enrichment()
-"""Without price tables, tokenisers, log assembly and score configs."""
+"""Without price tables, tokenisers and score configs."""

@@ -1,21 +1,31 @@
 """Tool calls a model asked for, found in the output in the shapes of the providers and of the GenAI conventions.
 
-Rules: spec/otel_mapping.md 9, cases tool_extraction. `parts` of the type `tool_call` are ours: Langfuse passes them over.
+Rules: spec/otel_mapping.md 9, cases tool_extraction. Langfuse passes over what is ours: `parts` of the type `tool_call`, the
+wrapping of OpenInference, OpenAI responses, LangChain generations, and the calls of Gemini, Bedrock Converse and Genkit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from openfuse_collector.events.text import json_text, parse_json
 
-_MARKERS = ("tool_call", '"arguments"', "tool_use", "tool-call", "toolCall", "toolName")
-"""Every shape below has one of these in its text. Six searches for words beat one search for a pattern tenfold."""
+_MARKERS = (
+    *("tool_call", '"arguments"', "tool_use", "tool-call", "toolCall", "toolName"),
+    *("toolUse", "toolRequest", "function_call", "functionCall"),
+)
+"""Every shape below has one of these in its text. Ten searches for words beat one search for a pattern."""
+
+NESTED_CALLS = "openfuse_tool_calls"
+"""Metadata key for calls that a span states in flattened attributes while its output, taken from elsewhere, has none."""
 
 _MESSAGE_KEYS = frozenset(("role", "content", "tool_calls", "additional_kwargs", "parts"))
+_ID_KEYS = ("call_id", "id", "toolCallId", "toolUseId", "ref")
 _CALL_TYPES = frozenset(("function", "function_call", "tool-call", "tool_use", "tool_call"))
-_PART_TYPES = frozenset(("tool_use", "tool-call"))
+_PART_TYPES = frozenset(("tool_use", "tool-call", "tool_call"))
+_PART_KEYS = ("toolUse", "toolRequest", "function_call", "functionCall")
+"""Bedrock Converse, Genkit, Gemini in Python and in JSON."""
 
 
 class ToolCall(NamedTuple):
@@ -51,30 +61,54 @@ def _calls_of(item: dict[str, Any]) -> Iterator[Any]:
     if _is_call(item) and not _MESSAGE_KEYS & item.keys():
         yield item
         return
-    yield from _calls_of_message(item)
-    for choice in _list(item.get("choices")):
-        if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
-            yield from _calls_of_message(choice["message"])
-    # Laminar wraps each message: {index, message, finish_reason}.
-    message = item.get("message")
-    if isinstance(message, dict):
+    for message in _messages_of(item):
         yield from _calls_of_message(message)
+    # The Responses API lists calls beside texts; Azure's inference SDK has one JSON text in an event.
+    yield from (
+        part for part in _list(item.get("output")) if isinstance(part, dict) and part.get("type") == "function_call"
+    )
+    event = _object(item.get("gen_ai.event.content"))
+    if event:
+        yield from _calls_of(event)
+
+
+def _messages_of(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The objects of an item that may be messages: itself, and what providers and frameworks wrap them in."""
+    yield item
+    for wrapper in (*_list(item.get("choices")), *_list(item.get("candidates")), item, *_generations(item)):
+        if isinstance(wrapper, dict):
+            # Laminar and Azure wrap a message in {index, message, finish_reason}, Gemini in a candidate's content.
+            for inner in (wrapper.get("message"), wrapper.get("content")):
+                if isinstance(inner, dict):
+                    yield inner
+                    if isinstance(inner.get("kwargs"), dict):
+                        yield inner["kwargs"]
+
+
+def _generations(item: dict[str, Any]) -> Iterator[Any]:
+    """LangChain: lists of alternatives, `{generations: [[{message: {lc, kwargs}}]]}`."""
+    for alternatives in _list(item.get("generations")):
+        yield from alternatives if isinstance(alternatives, list) else ()
 
 
 def _calls_of_message(message: dict[str, Any]) -> Iterator[Any]:
     listed = _list(message.get("tool_calls"))
     yield from listed or _list(message.get("toolCalls"))
-    yield from _parts(message.get("content"), _PART_TYPES)
-    yield from _parts(message.get("parts"), ("tool_call",))
+    yield from _parts(message.get("content"))
+    yield from _parts(message.get("parts"))
     extra = message.get("additional_kwargs")
     if isinstance(extra, dict):
         yield from _list(extra.get("tool_calls"))
 
 
-def _parts(parts: Any, types: Container[Any]) -> Iterator[Any]:
+def _parts(parts: Any) -> Iterator[Any]:
+    """Calls among the parts of a message, by their type or by the key of the provider that they are under."""
     for part in parts if isinstance(parts, list) else ():
-        if isinstance(part, dict) and isinstance(part.get("type"), str) and part["type"] in types:
-            yield part
+        if isinstance(part, dict):
+            if isinstance(part.get("type"), str) and part["type"] in _PART_TYPES:
+                yield part
+            else:
+                yield from (part[key] for key in _PART_KEYS if key in part)
 
 
 def _is_call(value: dict[str, Any]) -> bool:
@@ -97,6 +131,8 @@ def _marked(value: dict[str, Any]) -> bool:
 
 
 def _flat(call: Any) -> ToolCall | None:
+    if isinstance(call, dict) and isinstance(call.get("tool_call"), dict):
+        call = call["tool_call"]  # OpenInference: each of its flattened items is one level deeper
     if not isinstance(call, dict):
         return None
     function = call.get("function")
@@ -107,7 +143,7 @@ def _flat(call: Any) -> ToolCall | None:
     arguments = _first(inner.get("arguments"), call.get("arguments"), call.get("args"), call.get("input"))
     if not isinstance(arguments, str):
         arguments = json_text({} if arguments is None else arguments)
-    id_ = _first(call.get("call_id"), call.get("id"), call.get("toolCallId"), "")
+    id_ = _first(*(call.get(key) for key in _ID_KEYS), "")
     kind = _first(call.get("type"), "function" if inner else None, "")
     text = json_text({"id": id_, "arguments": arguments, "type": kind, "index": _first(call.get("index"), 0)})
     return ToolCall(name, text, json_text(id_) if id_ else (name, arguments))
@@ -120,9 +156,20 @@ def _first(*values: Any) -> Any:
 
 def _list(value: Any) -> list[Any]:
     """A list, or the list a JSON text stands for."""
-    if isinstance(value, str):
-        try:
-            value = parse_json(value)
-        except ValueError:
-            return []
+    value = _parsed(value)
     return value if isinstance(value, list) else []
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """An object, or the object a JSON text stands for."""
+    value = _parsed(value)
+    return value if isinstance(value, dict) else {}
+
+
+def _parsed(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_json(value)
+    except ValueError:
+        return None

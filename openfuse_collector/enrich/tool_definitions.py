@@ -1,12 +1,14 @@
 """Tool definitions in the shapes frameworks send them, and how those found in metadata move into the input.
 
 Rules: spec/otel_mapping.md 9, cases tool_extraction. The input of a generation is where readers look for its tools.
+The mapping moves them for spans, the enrichment for whatever came another way; both by `move_tools`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 from openfuse_collector.events.text import json_text, parse_json
 
@@ -23,8 +25,35 @@ _IN_TEXT = re.compile(
 )
 
 
+class Moved(NamedTuple):
+    """An observation whose definitions have moved."""
+
+    metadata: dict[str, Any]
+    input: dict[str, Any]
+
+
+def has_definitions(keys: Collection[str]) -> bool:
+    """Whether any of these attribute keys may hold tool definitions."""
+    if "ai.prompt.tools" in keys or "gen_ai.tool.definitions" in keys or _PARAMETERS in keys:
+        return True
+    for key in keys:  # noqa: SIM110 - any() with a generator takes three times as long, and every record comes here
+        if key[:10] == "llm.tools.":
+            return True
+    return False
+
+
+def move_tools(metadata: dict[str, Any], content: Any) -> Moved | None:
+    """Metadata without definitions and the input (a value or text) with them; None when there are none, or no place for them.
+
+    Changes neither argument.
+    """
+    tools, rest = take_from(metadata)
+    merged = input_with(tools, content) if tools else None
+    return None if merged is None else Moved(rest, merged)
+
+
 def take_from(metadata: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """The definitions in a record's metadata, each name once, and the metadata without them. Changes nothing."""
+    """The definitions in metadata, each name once, and the metadata without them."""
     listed = "tools" in metadata
     attributes = _attributes(metadata.get("attributes"))
     if not listed and attributes is None:
@@ -43,9 +72,9 @@ def take_from(metadata: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     return _distinct(tools), rest
 
 
-def input_with(tools: list[Any], text: str | None) -> dict[str, Any] | None:
+def input_with(tools: list[Any], content: Any) -> dict[str, Any] | None:
     """The input object with the definitions in it, None when the input cannot carry them."""
-    value = _value(text) if text is not None else None
+    value = _value(content)
     if value is None:
         return {"tools": tools}
     if isinstance(value, str):
@@ -111,12 +140,7 @@ def _attributes(value: Any) -> dict[str, Any] | None:
         return parsed if isinstance(parsed, dict) else None
     if type(value) is not dict:
         return None
-    if "ai.prompt.tools" in value or "gen_ai.tool.definitions" in value or _PARAMETERS in value:
-        return value
-    for key in value:
-        if key[:10] == "llm.tools.":
-            return value
-    return None
+    return value if has_definitions(value) else None
 
 
 def _from_attributes(attributes: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:

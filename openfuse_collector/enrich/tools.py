@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from openfuse_collector.enrich.tool_calls import calls_in, may_hold_calls
-from openfuse_collector.enrich.tool_definitions import definitions_in, input_with, may_hold_definitions, take_from
+from openfuse_collector.enrich.tool_calls import NESTED_CALLS, calls_in, may_hold_calls
+from openfuse_collector.enrich.tool_definitions import definitions_in, may_hold_definitions, move_tools
 from openfuse_collector.events.text import json_text, parse_json
 
 Record = dict[str, Any]
@@ -17,17 +17,17 @@ def extract_tools(record: Record) -> Record:
     Most records have none of it: they are recognised by a few looks at keys and text, without parsing anything.
     """
     source: Any = None
-    moved, metadata = take_from(record["metadata"])
-    if moved:
-        merged = input_with(moved, record["input"])
-        if merged is not None:
-            source, record["input"], record["metadata"] = merged, json_text(merged), metadata
+    moved = move_tools(record["metadata"], record["input"])
+    if moved is not None:
+        source, record["input"], record["metadata"] = moved.input, json_text(moved.input), moved.metadata
     if source is None and may_hold_definitions(record["input"]):
         source = _parsed(record["input"])
     if source is not None:
         record["tool_definitions"] = definitions_in(source)
-    if may_hold_calls(record["output"]):
-        calls = calls_in(_parsed(record["output"]))
+    calls = calls_in(_parsed(record["output"])) if may_hold_calls(record["output"]) else []
+    if not calls and NESTED_CALLS in record["metadata"]:
+        calls = calls_in({"tool_calls": record["metadata"][NESTED_CALLS]})
+    if calls:
         record["tool_calls"] = [call.text for call in calls]
         record["tool_call_names"] = [call.name for call in calls]
     return record

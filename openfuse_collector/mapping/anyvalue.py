@@ -19,8 +19,8 @@ def attributes_of(pairs: Iterable[KeyValue]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pair in pairs:
         value = pair.value
-        # Nearly every value is text: asking for it is cheaper than asking what there is.
-        found[pair.key] = value.string_value or plain(value)
+        # Nearly every value is text or a count: asking for these is cheaper than asking what there is.
+        found[pair.key] = value.string_value or value.int_value or plain(value)
     return found
 
 
@@ -45,7 +45,7 @@ _READERS: dict[str, Callable[[AnyValue], Any]] = {
     "bool_value": lambda value: value.bool_value,
     "int_value": lambda value: value.int_value,
     "double_value": _float,
-    "array_value": lambda value: [plain(item) for item in value.array_value.values],
+    "array_value": lambda value: [item.string_value or plain(item) for item in value.array_value.values],
     "kvlist_value": lambda value: attributes_of(value.kvlist_value.values),
     "bytes_value": lambda value: base64.b64encode(value.bytes_value).decode("ascii"),
 }

@@ -5,7 +5,7 @@ Langfuse decides with JavaScript truthiness and writes with `JSON.stringify`, so
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
+_LARGEST = sys.float_info.max
 BROKEN = object()
 """What `parse_json` answers for text that is not JSON (JSON has a null of its own)."""
 
@@ -60,11 +61,16 @@ def parsed(source: Any) -> Any:
     return source if value is BROKEN else value
 
 
+def finite(value: int | float) -> bool:
+    """Whether a number is one to JavaScript: neither NaN nor infinite, nor an integer past every double."""
+    return -_LARGEST <= value <= _LARGEST
+
+
 def number(value: Any) -> int | float | None:
     """JavaScript's `Number(value)` with None for NaN: booleans are 0 and 1, `""` is 0, numeric text is its number."""
     kind = type(value)
     if kind is int:
-        return int(value)
+        return int(value) if finite(value) else None
     if kind is float:
         return normal_number(value)
     if kind is bool:
@@ -74,7 +80,7 @@ def number(value: Any) -> int | float | None:
 
 def normal_number(value: float) -> int | float | None:
     """A float that is a whole number becomes an int, as there is one kind of number in JSON; not finite is None."""
-    if not math.isfinite(value):
+    if not finite(value):
         return None
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
@@ -86,7 +92,7 @@ def _number_of_text(value: str) -> int | float | None:
     if "_" in stripped:
         return None
     try:
-        return int(stripped)
+        return number(int(stripped))
     except ValueError:
         pass
     try:
@@ -100,7 +106,7 @@ def whole_number(value: Any) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return int(value) if math.isfinite(value) else None
+        return int(value) if finite(value) else None
     if not isinstance(value, str):
         return None
     stripped = value.strip()

@@ -43,5 +43,7 @@ def environment_of(span: SpanView) -> str:
         environment = written_environment(span.attributes, around.resource)
     if environment is not None:
         return environment
+    if around.resource.get("service.name") != openrouter.SERVICE:
+        return DEFAULT
     recovered = openrouter.evaluator_environment(span)
     return DEFAULT if recovered is None else normal_environment(recovered)

@@ -1,6 +1,6 @@
 """Ids that depend on content alone (invariant I3): the same span mapped twice, anywhere, gives the same events.
 
-A digest names a span together with its scope and resource; an event id names what one mapping version made of it.
+A digest names a span or log record together with its scope and resource; an event id names what one mapping version made of it.
 No clock and no randomness goes in, so a retried export or a replayed journal adds nothing new.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from opentelemetry.proto.common.v1.common_pb2 import KeyValueList
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 MAPPING_VERSION: int = 1
@@ -17,13 +18,13 @@ MAPPING_VERSION: int = 1
 _SIZE = 16
 
 
-def resource_digest(group: ResourceSpans) -> bytes:
+def resource_digest(group: ResourceSpans | ResourceLogs) -> bytes:
     """Digest of a resource: its attributes and schema, nothing that counts or drops."""
     attributes = KeyValueList(values=group.resource.attributes).SerializeToString(deterministic=True)
     return _digest(attributes, group.schema_url.encode())
 
 
-def scope_digest(resource: bytes, group: ScopeSpans) -> bytes:
+def scope_digest(resource: bytes, group: ScopeSpans | ScopeLogs) -> bytes:
     """Digest of a scope within a resource."""
     return _digest(resource, group.scope.SerializeToString(deterministic=True), group.schema_url.encode())
 
@@ -31,6 +32,11 @@ def scope_digest(resource: bytes, group: ScopeSpans) -> bytes:
 def span_digest(scope: bytes, span: Span) -> str:
     """Digest of a span within its scope, 32 hexadecimal digits. `scope` is of fixed length, so nothing can run over."""
     return blake2b(scope + span.SerializeToString(deterministic=True), digest_size=_SIZE).hexdigest()
+
+
+def record_digest(scope: bytes, record: LogRecord) -> str:
+    """Digest of a log record within its scope, like that of a span."""
+    return blake2b(scope + record.SerializeToString(deterministic=True), digest_size=_SIZE).hexdigest()
 
 
 def event_id(project_id: str, kind: str, entity_id: str, *rest: str) -> str:

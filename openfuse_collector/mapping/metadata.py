@@ -15,6 +15,8 @@ _VERCEL = "ai.telemetry.metadata."
 _NOT_METADATA = frozenset(f"{_VERCEL}{name}" for name in ("userId", "sessionId", "tags", "langfusePrompt"))
 NOTES = "mapping_notes"
 """Metadata key under which a span says which of its attributes could not be used, and why."""
+EXCEPTION = "exception"
+"""Metadata key of the last exception event, stack included. Langfuse keeps nothing of these."""
 
 Metadata = dict[str, Any]
 
@@ -27,17 +29,18 @@ class MetadataKeys:
     entries: tuple[tuple[str, str], ...]
 
 
-def metadata_keys(keys: Iterable[str], domain: str) -> MetadataKeys:
-    """The keys among these that carry metadata of `domain` (`OBSERVATION` or `TRACE`), entries in order of writing."""
+def metadata_keys(keys: Iterable[str], domain: str) -> MetadataKeys | None:
+    """The keys among these that carry metadata of `domain` (`OBSERVATION` or `TRACE`), entries in order of writing; None without any."""
     prefixes = (f"{domain}.", f"{_EITHER}.", _VERCEL)
     present = tuple(keys)
-    entries = (
+    entries = tuple(
         (key, key[len(prefix) :])
         for key in present
         for prefix in prefixes
         if key.startswith(prefix) and key not in _NOT_METADATA
     )
-    return MetadataKeys(tuple(key for key in (domain, _EITHER) if key in present), tuple(entries))
+    whole = tuple(key for key in (domain, _EITHER) if key in present)
+    return MetadataKeys(whole, entries) if whole or entries else None
 
 
 def written_metadata(attributes: Mapping[str, Any], keys: MetadataKeys, notes: list[str]) -> Metadata:
@@ -50,6 +53,12 @@ def written_metadata(attributes: Mapping[str, Any], keys: MetadataKeys, notes: l
     for key, name in keys.entries:
         found[name] = attributes[key]
     return found
+
+
+def resource_metadata(resource: Mapping[str, Any]) -> Metadata:
+    """Metadata a resource gives all of its traces."""
+    keys = metadata_keys(resource, TRACE)
+    return {} if keys is None else written_metadata(resource, keys, [])
 
 
 def _as_map(written: Any, key: str, notes: list[str]) -> Metadata:
@@ -78,33 +87,25 @@ def _shown(value: Any) -> str:
 
 def observation_metadata(span: SpanView, attributes: dict[str, str] | None) -> Metadata:
     """Metadata of an observation; later sources win: resource, user's, `attributes`, `resourceAttributes`, `scope`."""
-    keys = span.shape.observation_metadata
-    metadata = dict(span.surroundings.metadata)
-    if keys.whole or keys.entries:
-        metadata |= written_metadata(span.attributes, keys, span.notes)
-    return _surrounded(metadata, span, attributes)
+    return _surrounded(span, attributes, span.shape.observation_metadata)
 
 
 def root_metadata(span: SpanView, attributes: dict[str, str] | None) -> Metadata:
     """Metadata a root gives its trace: like an observation's, with the trace's own below it."""
-    metadata = dict(span.surroundings.metadata)
-    for keys in (span.shape.trace_metadata, span.shape.observation_metadata):
-        if keys.whole or keys.entries:
-            metadata |= written_metadata(span.attributes, keys, span.notes)
-    return _surrounded(metadata, span, attributes)
+    return _surrounded(span, attributes, span.shape.trace_metadata, span.shape.observation_metadata)
 
 
 def update_metadata(span: SpanView) -> Metadata:
     """Metadata a span below the root gives its trace: only what speaks of the trace."""
-    metadata = dict(span.surroundings.metadata)
-    keys = span.shape.trace_metadata
-    if keys.whole or keys.entries:
-        metadata |= written_metadata(span.attributes, keys, span.notes)
-    return _surrounded(metadata, span, None)
+    return _surrounded(span, None, span.shape.trace_metadata)
 
 
-def _surrounded(metadata: Metadata, span: SpanView, attributes: dict[str, str] | None) -> Metadata:
+def _surrounded(span: SpanView, attributes: dict[str, str] | None, *domains: MetadataKeys | None) -> Metadata:
     around = span.surroundings
+    metadata = dict(around.metadata)
+    for keys in domains:
+        if keys is not None:
+            metadata |= written_metadata(span.attributes, keys, span.notes)
     if attributes is not None:
         metadata["attributes"] = attributes
     metadata["resourceAttributes"] = around.resource

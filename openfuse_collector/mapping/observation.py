@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from openfuse_collector.enrich.repeated import BELOW, REPEATED
+from openfuse_collector.enrich.tool_calls import NESTED_CALLS, calls_in
+from openfuse_collector.enrich.tool_definitions import move_tools
 from openfuse_collector.mapping import metadata, parameters, status, usage
+from openfuse_collector.mapping.coercion import parse_json
 from openfuse_collector.mapping.common import Body, Common, put
 from openfuse_collector.mapping.span_view import SpanView
 from openfuse_collector.mapping.timestamps import iso_nanoseconds
-from openfuse_collector.mapping.tool_definitions import move_tools
-from openfuse_collector.mapping.vocabularies import gen_ai
+from openfuse_collector.mapping.vocabularies import gen_ai, openinference
 
 EVENT_TYPES = {
     type_: f"{type_.lower()}-create"
@@ -38,7 +41,7 @@ def type_of(span: SpanView) -> str:
 
 def observation_body(span: SpanView, type_: str, common: Common) -> Body:
     """The body of the observation's event."""
-    failed = status.is_error(span)
+    outcome = status.outcome_of(span)
     body: Body = {
         "id": span.span_id,
         "traceId": span.trace_id,
@@ -46,25 +49,30 @@ def observation_body(span: SpanView, type_: str, common: Common) -> Body:
         "startTime": common.timestamp,
         "endTime": iso_nanoseconds(span.end),
         "environment": common.environment,
-        "level": status.level_of(span, failed),
+        "level": outcome.level,
     }
     put(body, "parentObservationId", span.parent_id or None)
     put(body, "version", common.version)
-    put(body, "statusMessage", status.status_message_of(span, failed))
-    put(body, "completionStartTime", status.completion_start_of(span))
+    put(body, "statusMessage", outcome.message)
+    if span.shape.first_token:
+        put(body, "completionStartTime", status.completion_start_of(span))
     _put_model_use(body, span, type_)
     _put_content_and_metadata(body, span, common)
+    if outcome.exception:
+        body["metadata"].setdefault(metadata.EXCEPTION, outcome.exception)
     return body
 
 
 def _put_model_use(body: Body, span: SpanView, type_: str) -> None:
     """Model, tokens and cost, unless the span only repeats the sum of those below it; parameters; the prompt of a generation."""
-    if span.attributes.get(gen_ai.OPERATION) not in gen_ai.AGENT_OPERATIONS:
+    shape = span.shape
+    if shape.spends and span.attributes.get(gen_ai.OPERATION) not in gen_ai.AGENT_OPERATIONS:
         put(body, "model", parameters.model_of(span))
         put(body, "usageDetails", usage.usage_of(span) or None)
         put(body, "costDetails", usage.cost_of(span) or None)
-    put(body, "modelParameters", parameters.parameters_of(span) or None)
-    if type_ == "GENERATION" and span.shape.has_prompt:
+    if shape.parameters or shape.request:
+        put(body, "modelParameters", parameters.parameters_of(span) or None)
+    if shape.has_prompt and type_ == "GENERATION":
         name, version = parameters.prompt_of(span)
         put(body, "promptName", name)
         put(body, "promptVersion", version)
@@ -75,9 +83,15 @@ def _put_content_and_metadata(body: Body, span: SpanView, common: Common) -> Non
     details = metadata.observation_metadata(span, common.attributes)
     asked, answered = common.content
     if span.shape.tool_definitions or "tools" in details:
-        details, asked = move_tools(details, asked)
+        moved = move_tools(details, asked)
+        if moved is not None:
+            details, asked = moved
     put(body, "input", asked)
     put(body, "output", answered)
+    if span.shape.nested_calls and not calls_in(parse_json(answered)):
+        details[NESTED_CALLS] = openinference.nested_calls(span)
+    if span.shape.repeats and any(rule.apply(span) for rule in span.shape.repeats):
+        details[REPEATED] = BELOW
     if span.notes:
         details.setdefault(metadata.NOTES, span.notes)
     body["metadata"] = details

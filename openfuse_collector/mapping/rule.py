@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -29,7 +29,8 @@ class Rule(Generic[T]):
     """
 
     apply: Callable[[SpanView], T | None]
-    keys: frozenset[str] = frozenset()
+    keys: Collection[str] = ()
+    """In the order they are asked, where there is one."""
     prefixes: tuple[str, ...] = ()
     scope: str | None = None
     events: bool = False
@@ -40,7 +41,7 @@ class Rule(Generic[T]):
             return False
         if not self.keys and not self.prefixes:
             return True
-        if not self.keys.isdisjoint(keys):
+        if not keys.isdisjoint(self.keys):
             return True
         return bool(self.prefixes) and any(key.startswith(self.prefixes) for key in keys)
 
@@ -59,6 +60,7 @@ class Vocabulary:
     The rules and names here come after Langfuse's: they only ever fill what is empty there. Fields:
 
     * `types`, `content`, `usage`, `cost`, `first_token`: rules that are asked last;
+    * `repeats`: rules that are true of spans whose usage is the sum of that of the spans below;
     * `model`, `user`, `session`: attribute names, first with a value wins;
     * `consumed`, `consumed_prefixes`: attributes that metadata does not repeat because they are input or output.
     """
@@ -68,6 +70,7 @@ class Vocabulary:
     usage: tuple[MapRule, ...] = ()
     cost: tuple[MapRule, ...] = ()
     first_token: tuple[Rule[str], ...] = ()
+    repeats: tuple[Rule[bool], ...] = ()
     model: tuple[str, ...] = ()
     user: tuple[str, ...] = ()
     session: tuple[str, ...] = ()
@@ -82,7 +85,7 @@ def by_value(key: str, types: Mapping[str, str]) -> TypeRule:
         value = span.attributes.get(key)
         return types.get(value) if isinstance(value, str) else None
 
-    return Rule(apply, frozenset((key,)))
+    return Rule(apply, (key,))
 
 
 def by_spelling(key: str, types: Mapping[str, str]) -> TypeRule:
@@ -92,7 +95,7 @@ def by_spelling(key: str, types: Mapping[str, str]) -> TypeRule:
         value = span.attributes.get(key)
         return types.get(value.strip(' "').casefold()) if isinstance(value, str) else None
 
-    return Rule(apply, frozenset((key,)))
+    return Rule(apply, (key,))
 
 
 def if_any(keys: Iterable[str], type_: str) -> TypeRule:
@@ -102,7 +105,7 @@ def if_any(keys: Iterable[str], type_: str) -> TypeRule:
     def apply(span: SpanView) -> str | None:
         return type_ if any(meaningful(span.attributes.get(name)) for name in names) else None
 
-    return Rule(apply, frozenset(names))
+    return Rule(apply, names)
 
 
 def sides(inputs: Iterable[str] = (), outputs: Iterable[str] = (), scope: str | None = None) -> ContentRule:
@@ -112,7 +115,7 @@ def sides(inputs: Iterable[str] = (), outputs: Iterable[str] = (), scope: str | 
     def apply(span: SpanView) -> Content:
         return Content(first_content(span, ins), first_content(span, outs))
 
-    return Rule(apply, frozenset((*ins, *outs)), scope=scope)
+    return Rule(apply, (*ins, *outs), scope=scope)
 
 
 def first_content(span: SpanView, keys: tuple[str, ...]) -> Any:

@@ -115,6 +115,9 @@ FIRST_TOKEN: tuple[Rule[str], ...] = (
 )
 """When the first token came."""
 
+REPEATS: tuple[Rule[bool], ...] = tuple(rule for vocabulary in VOCABULARIES for rule in vocabulary.repeats)
+"""Any that is true says that a span repeats the usage of the spans below it."""
+
 PARAMETERS: tuple[MapRule, ...] = (
     vercel.PARAMETERS,
     langfuse.PARAMETERS,

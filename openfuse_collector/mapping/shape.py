@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
+from openfuse_collector.enrich.tool_definitions import has_definitions
 from openfuse_collector.mapping import rules
 from openfuse_collector.mapping.metadata import OBSERVATION, TRACE, MetadataKeys, metadata_keys
 from openfuse_collector.mapping.parameters import request_keys
 from openfuse_collector.mapping.rule import ContentRule, MapRule, Rule, TypeRule
-from openfuse_collector.mapping.tool_definitions import has_definitions
 from openfuse_collector.mapping.usage import Counters, counters_among
-from openfuse_collector.mapping.vocabularies import langfuse
+from openfuse_collector.mapping.vocabularies import genkit, google_adk, langfuse, openinference
 
 T = TypeVar("T")
 
@@ -32,17 +32,20 @@ class Shape:
 
     attributes: tuple[str, ...]
     """Keys shown in `metadata.attributes`."""
-    observation_metadata: MetadataKeys
-    trace_metadata: MetadataKeys
+    observation_metadata: MetadataKeys | None
+    trace_metadata: MetadataKeys | None
     types: tuple[TypeRule, ...]
     content: tuple[ContentRule, ...]
     trace_content: tuple[ContentRule, ...] | None
     """None when trace and observation have the same input and output."""
+    spends: bool
+    """Whether there may be a model, usage or cost."""
     usage: tuple[MapRule, ...]
     counters: Counters | None
     more_usage: tuple[MapRule, ...]
     cost: tuple[MapRule, ...]
     more_cost: tuple[MapRule, ...]
+    repeats: tuple[Rule[bool], ...]
     first_token: tuple[Rule[str], ...]
     model: tuple[str, ...]
     more_model: tuple[str, ...]
@@ -60,6 +63,8 @@ class Shape:
     always_updates: bool
     has_prompt: bool
     tool_definitions: bool
+    nested_calls: bool
+    """Whether there are tool calls in flattened messages."""
     has_events: bool
 
 
@@ -79,6 +84,11 @@ def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
     def there(names: Iterable[str]) -> tuple[str, ...]:
         return tuple(name for name in names if name in present)
 
+    cost, more_cost = asked(rules.COST), asked(rules.MORE_COST)
+    usage, counters, more_usage = asked(rules.USAGE), counters_among(keys), asked(rules.MORE_USAGE)
+    model, more_model = there(rules.MODEL), there(rules.MORE_MODEL)
+    hidden = not present.isdisjoint((genkit.SUBTYPE, google_adk.LLM_RESPONSE))
+    spends = bool(usage or counters or more_usage or cost or more_cost or model or more_model or hidden)
     own_trace_content = langfuse.TRACE_INPUT in present or langfuse.TRACE_OUTPUT in present
     return Shape(
         attributes=tuple(key for key in keys if not _consumed(key)),
@@ -87,14 +97,16 @@ def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
         types=asked(rules.TYPES),
         content=asked(rules.OBSERVATION_CONTENT),
         trace_content=asked(rules.TRACE_CONTENT) if own_trace_content else None,
-        usage=asked(rules.USAGE),
-        counters=counters_among(keys),
-        more_usage=asked(rules.MORE_USAGE),
-        cost=asked(rules.COST),
-        more_cost=asked(rules.MORE_COST),
+        spends=spends,
+        repeats=asked(rules.REPEATS) if spends else (),
+        usage=usage,
+        counters=counters,
+        more_usage=more_usage,
+        cost=cost,
+        more_cost=more_cost,
         first_token=asked(rules.FIRST_TOKEN),
-        model=there(rules.MODEL),
-        more_model=there(rules.MORE_MODEL),
+        model=model,
+        more_model=more_model,
         parameters=asked(rules.PARAMETERS),
         request=request_keys(keys),
         user=there(rules.USER),
@@ -107,6 +119,7 @@ def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
         always_updates=any(key.startswith(rules.TRACE_UPDATE_PREFIX) for key in keys),
         has_prompt=not present.isdisjoint((*rules.PROMPT_NAME, *rules.PROMPT_VERSION, langfuse.PROMPT_LINK)),
         tool_definitions=has_definitions(keys),
+        nested_calls=any(openinference.NESTED_CALL.match(key) for key in keys),
         has_events=has_events,
     )
 

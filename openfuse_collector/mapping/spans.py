@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
@@ -26,13 +27,13 @@ _VERSION = str(MAPPING_VERSION)
 
 
 class Failure(NamedTuple):
-    """A span that gave no events."""
+    """A span or log record that gave no events."""
 
     path: str
     """Where it is in the request: `resourceSpans[0].scopeSpans[1].spans[2]`."""
     reason: str
-    request: ExportTraceServiceRequest
-    """That span alone, with its resource and scope: what is set aside and may be sent again."""
+    request: ExportTraceServiceRequest | ExportLogsServiceRequest
+    """That one alone, with its resource and scope: what is set aside and may be sent again."""
 
 
 class Mapped(NamedTuple):
@@ -60,7 +61,7 @@ def map_traces(request: ExportTraceServiceRequest, origin: Origin) -> Mapped:
     """
     requested = _Request(origin)
     for r, resource_spans in enumerate(request.resource_spans):
-        for s, (scope_spans, surroundings, digest) in enumerate(_scopes(resource_spans)):
+        for s, (scope_spans, surroundings, digest) in enumerate(scopes_of(resource_spans)):
             for i, span in enumerate(scope_spans.spans):
                 try:
                     requested.add(span, surroundings, digest)
@@ -72,18 +73,40 @@ def map_traces(request: ExportTraceServiceRequest, origin: Origin) -> Mapped:
     return Mapped(requested.events, requested.failures)
 
 
+class Bodies(NamedTuple):
+    """What one span says."""
+
+    common: Common
+    trace: Body | None
+    """None when it says no more of its trace than that it exists."""
+    type: str
+    observation: Body
+
+
+def bodies_of(span: SpanView) -> Bodies:
+    """The bodies of a span's events."""
+    common = common_of(span)
+    of_trace = None
+    if trace.is_root(span):
+        of_trace = trace.root_body(span, common)
+    elif trace.updates_trace(span):
+        of_trace = trace.update_body(span, common)
+    type_ = observation.type_of(span)
+    return Bodies(common, of_trace, type_, observation.observation_body(span, type_, common))
+
+
 def _alone(resource_spans: ResourceSpans, scope_spans: ScopeSpans, span: Span) -> ExportTraceServiceRequest:
     group = ResourceSpans(resource=resource_spans.resource, schema_url=resource_spans.schema_url)
     group.scope_spans.add(scope=scope_spans.scope, schema_url=scope_spans.schema_url, spans=[span])
     return ExportTraceServiceRequest(resource_spans=[group])
 
 
-def _scopes(group: ResourceSpans) -> Iterator[tuple[ScopeSpans, Surroundings, bytes]]:
+def scopes_of(group: ResourceSpans) -> Iterator[tuple[ScopeSpans, Surroundings, bytes]]:
     """The scopes of a resource with what all of their spans share and the digest of it."""
     resource = attributes_of(group.resource.attributes)
     shared: dict[str, Any] = {
         "environment": written_environment({}, resource),
-        "metadata": metadata.written_metadata(resource, metadata.metadata_keys(resource, metadata.TRACE), []),
+        "metadata": metadata.resource_metadata(resource),
         "user": trace.first_of(resource, rules.USER),
         "session": trace.first_of(resource, rules.SESSION),
         "tags": trace.first_of(resource, rules.TAGS),
@@ -109,6 +132,7 @@ class _Request:
         self.failures: list[Failure] = []
         self._project = origin.project_id
         self._received = origin.received_at
+        self._received_ms = origin.received_at // 1_000_000
         self._counts: dict[Entity, int] = {}
         self._shallow: dict[str, _Shallow] = {}
         self._told: set[str] = set()
@@ -118,14 +142,7 @@ class _Request:
         attributes = attributes_of(source.attributes)
         shape = shape_of(tuple(attributes), surroundings.scope_name, len(source.events) > 0)
         span = SpanView(source, surroundings, attributes, shape, self._received)
-        common = common_of(span)
-        of_trace = None
-        if trace.is_root(span):
-            of_trace = trace.root_body(span, common)
-        elif trace.updates_trace(span):
-            of_trace = trace.update_body(span, common)
-        type_ = observation.type_of(span)
-        of_observation = observation.observation_body(span, type_, common)
+        common, of_trace, type_, of_observation = bodies_of(span)
         digest = span_digest(scope, source)
         if of_trace is None:
             self._saw(span, common)
@@ -135,11 +152,10 @@ class _Request:
         self._append("observation", observation.EVENT_TYPES[type_], of_observation, common.timestamp, digest)
 
     def _saw(self, span: SpanView, common: Common) -> None:
-        written = 0 if span.start == self._received else span.start
-        sight = _Shallow(span.start, common.environment, common.timestamp, written)
         earlier = self._shallow.get(span.trace_id)
-        if earlier is None or sight < earlier:
-            self._shallow[span.trace_id] = sight
+        if earlier is None or (span.start, common.environment) < earlier[:2]:
+            written = 0 if span.start == self._received else span.start
+            self._shallow[span.trace_id] = _Shallow(span.start, common.environment, common.timestamp, written)
 
     def add_shallow(self) -> None:
         """Append what is only known to exist: traces without a root or trace attributes in this request."""
@@ -157,4 +173,4 @@ class _Request:
         entity = Entity(self._project, kind, body["id"])
         index = self._counts.get(entity, 0)
         self._counts[entity] = index + 1
-        self.events.append(Event(entity, id_, type_, timestamp, body, self._received // 1_000_000 + index, source))
+        self.events.append(Event(entity, id_, type_, timestamp, body, self._received_ms + index, source))

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from openfuse_collector.mapping.coercion import text, truthy
 from openfuse_collector.mapping.span_view import SpanView
 from openfuse_collector.mapping.vocabularies import langfuse, livekit
 
-_ERROR = 2
-"""`STATUS_CODE_ERROR` of the OTLP span status."""
+_UNSET, _ERROR = 0, 2
+"""Codes of the OTLP span status."""
+_EXCEPTION = ("type", "message", "stacktrace", "escaped")
+"""What the conventions let an exception event say, each under `exception.`"""
 
 
-def is_error(span: SpanView) -> bool:
-    """Whether the span's own status says it failed."""
-    return span.source.status.code == _ERROR
+class Outcome(NamedTuple):
+    """How a span went."""
+
+    level: str
+    message: str | None
+    exception: dict[str, Any] | None
+    """What the last exception event says: type, message, stacktrace, escaped."""
+
+
+def outcome_of(span: SpanView) -> Outcome:
+    """Level, status message and exception. An exception means failure unless the status says that all is well."""
+    code, said = _UNSET, ""
+    if span.source.HasField("status"):
+        status = span.source.status
+        code, said = status.code, status.message
+    exception = _exception(span) if span.shape.has_events else None
+    failed = code == _ERROR or (code == _UNSET and exception is not None)
+    return Outcome(level_of(span, failed), _message_of(span, failed, said, exception), exception)
 
 
 def level_of(span: SpanView, failed: bool) -> str:
@@ -32,24 +49,27 @@ def level_of(span: SpanView, failed: bool) -> str:
     return "DEFAULT"
 
 
-def status_message_of(span: SpanView, failed: bool) -> str | None:
+def _message_of(span: SpanView, failed: bool, said: str, exception: dict[str, Any] | None) -> str | None:
     """The message Langfuse shows; without one, what an exception event or `error.type` says (Langfuse ignores both)."""
     written = span.attributes.get("langfuse.observation.status_message")
     if written is not None:
         return text(written)
-    if span.source.status.message:
-        return span.source.status.message
-    return _exception(span) or (_error_type(span.attributes) if failed else None)
+    if said:
+        return said
+    if exception is not None:
+        parts = (exception.get("type"), exception.get("message"))
+        named = ": ".join(text(part) for part in parts if part is not None and truthy(part))
+        if named:
+            return named
+    return _error_type(span.attributes) if failed else None
 
 
-def _exception(span: SpanView) -> str | None:
-    """`type: message` of the last exception event."""
-    if not span.shape.has_events:
-        return None
+def _exception(span: SpanView) -> dict[str, Any] | None:
+    """What the last exception event says."""
     for event in reversed(span.events):
         if event.name == "exception":
-            parts = (event.attributes.get("exception.type"), event.attributes.get("exception.message"))
-            return ": ".join(text(part) for part in parts if part is not None and truthy(part)) or None
+            named = ((part, event.attributes.get(f"exception.{part}")) for part in _EXCEPTION)
+            return {part: value for part, value in named if value is not None}
     return None
 
 

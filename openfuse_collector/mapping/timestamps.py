@@ -34,7 +34,7 @@ def iso_milliseconds(nanoseconds: int) -> str:
 
 def after(start: int, milliseconds: float) -> str | None:
     """The moment some milliseconds (rounded up, as Langfuse does) after a start; None when that is no moment."""
-    if not (math.isfinite(milliseconds) and 0 < milliseconds < 1e12):
+    if not 0 < milliseconds < 1e12:
         return None
     return iso_milliseconds(start + math.ceil(milliseconds) * 1_000_000)
 

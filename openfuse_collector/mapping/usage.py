@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from openfuse_collector.mapping.coercion import number, whole_number
+from openfuse_collector.mapping.coercion import finite, number, whole_number
 from openfuse_collector.mapping.span_view import SpanView
 from openfuse_collector.mapping.vocabularies import google_adk
 
@@ -62,10 +61,11 @@ Usage = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """The counter attributes of a shape: those to pass through, and for each known count the keys to try."""
+    """The counter attributes of a shape: for each count the keys to try, and which counts have parts to take out."""
 
-    plain: tuple[tuple[str, str], ...] = ()
-    known: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    keys: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Those to pass through first, then the known ones."""
+    parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 _KNOWN_NAMES = frozenset(name for _, names in ALIASES for name in names)
@@ -80,23 +80,29 @@ def counters_among(keys: Iterable[str]) -> Counters | None:
                 named[key[len(prefix) :]] = key
     if not named:
         return None
-    plain = tuple((name.removeprefix("details."), key) for name, key in named.items() if name not in _KNOWN_NAMES)
-    known = ((target, tuple(named[name] for name in names if name in named)) for target, names in ALIASES)
-    return Counters(plain, tuple((target, keys) for target, keys in known if keys))
+    plain = {name.removeprefix("details."): (key,) for name, key in named.items() if name not in _KNOWN_NAMES}
+    spelled = ((target, tuple(named[name] for name in names if name in named)) for target, names in ALIASES)
+    known = {target: keys for target, keys in spelled if keys}
+    parts = ((whole, tuple(part for part in parts if part in known)) for whole, parts in _PART_OF.items())
+    found = tuple((whole, parts) for whole, parts in parts if parts and whole in known)
+    return Counters(tuple((plain | known).items()), found)
 
 
 def counted(attributes: dict[str, Any], counters: Counters) -> Usage:
     """Usage from counter attributes, parts taken out of the wholes; counts that are no numbers are left out."""
-    plain = {target: number(attributes[key]) for target, key in counters.plain}
-    known: Usage = {}
-    for target, keys in counters.known:
-        value = next((value for key in keys if (value := number(attributes[key])) is not None), None)
-        if value is not None:
-            known[target] = value
-    for whole, parts in _PART_OF.items():
-        if whole in known:
-            known[whole] = max(known[whole] - sum(known.get(part, 0) for part in parts), 0)
-    return {name: value for name, value in plain.items() if value is not None} | known
+    usage: Usage = {}
+    for target, keys in counters.keys:
+        for key in keys:
+            count = attributes[key]
+            if type(count) is not int:
+                count = number(count)
+            if count is not None:
+                usage[target] = count
+                break
+    for whole, parts in counters.parts:
+        if whole in usage:
+            usage[whole] = max(usage[whole] - sum(usage.get(part, 0) for part in parts), 0)
+    return usage
 
 
 def usage_of(span: SpanView) -> Usage:
@@ -108,7 +114,8 @@ def usage_of(span: SpanView) -> Usage:
         if span.surroundings.scope_name == google_adk.SCOPE:
             _take_out_cached(usage, google_adk.cached_tokens(span))
     clean = clean_usage(usage)
-    _note_losses(span, "usageDetails", usage, clean)
+    if len(clean) != len(usage):
+        _note_losses(span, "usageDetails", usage, clean)
     if not clean and shape.more_usage:
         return clean_usage(_first_answer(span, shape.more_usage) or {})
     return clean
@@ -118,7 +125,8 @@ def cost_of(span: SpanView) -> Usage:
     """Clean provided cost in USD by name, empty when the span states none."""
     cost = _first_answer(span, span.shape.cost) or {}
     clean = clean_cost(cost)
-    _note_losses(span, "costDetails", cost, clean)
+    if len(clean) != len(cost):
+        _note_losses(span, "costDetails", cost, clean)
     if not clean and span.shape.more_cost:
         return clean_cost(_first_answer(span, span.shape.more_cost) or {})
     return clean
@@ -134,7 +142,7 @@ def _first_answer(span: SpanView, rules: tuple[Any, ...]) -> Usage | None:
 
 def _note_losses(span: SpanView, field: str, given: Usage, clean: Usage) -> None:
     """Name the single values that were no counts or amounts. Nested maps are providers' raw usage, nothing wrong with them."""
-    if given.keys() - clean.keys() and not _openai_form(given):
+    if not _openai_form(given):
         for name in given:
             if name not in clean and isinstance(given[name], str | int | float):
                 span.note(f"{field}.{name}", f"not usable: {given[name]!r}")
@@ -217,7 +225,7 @@ def clean_cost(cost: Usage) -> Usage:
     clean = {}
     for name, value in cost.items():
         amount = value if not isinstance(value, bool | str) else _amount(value)
-        if isinstance(amount, int | float) and math.isfinite(amount) and amount >= 0:
+        if isinstance(amount, int | float) and finite(amount) and amount >= 0:
             clean[name] = amount
     return clean
 

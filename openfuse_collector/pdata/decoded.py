@@ -1,24 +1,29 @@
-"""What decoding gives, whatever the encoding was."""
+"""What decoding gives, whatever the encoding and the signal were."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from openfuse_collector.pdata.forms import Form
 
 NOTHING: Mapping[str, int] = {}
 
 
 class Decoded(NamedTuple):
-    """A trace export, and what had to be done to it."""
+    """An export, and what had to be done to it."""
 
-    request: ExportTraceServiceRequest
+    request: Any
+    """ExportTraceServiceRequest or ExportLogsServiceRequest."""
     payload: bytes | None
     """Protobuf bytes of exactly this request; None when it has to be serialised first."""
     rejected: Mapping[str, int] = NOTHING
-    """Reason -> spans left out because they could not be decoded."""
+    """Reason -> spans or log records left out because they could not be decoded."""
     repaired: int = 0
     """Strings in which invalid Unicode became U+FFFD."""
     notes: Mapping[str, int] = NOTHING
     """Sentence for the sender -> how often: what was understood in another way than it was written."""
+
+
+Decode = Callable[[bytes, Form], Decoded]
+"""Reads one encoding. Raises BadDataError."""

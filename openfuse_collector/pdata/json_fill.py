@@ -23,7 +23,7 @@ Part = Callable[[Notes, Any, Any], None]
 
 
 class UnreadableError(Exception):
-    """Something that costs the span, or the spans, it belongs to. The text says what and why."""
+    """Something that costs the span or log record, or all of those, it belongs to. The text says what and why."""
 
 
 class Table:
@@ -127,6 +127,15 @@ def many(field: str, table: Table) -> Part:
         for element in value:
             if element is not None:
                 fill(notes, add(), element, table)
+
+    return part
+
+
+def value(field: str) -> Part:
+    """A field that is an AnyValue."""
+
+    def part(notes: Notes, made: Any, source: Any) -> None:
+        any_value(notes, getattr(made, field), source, ROOM)
 
     return part
 

@@ -1,11 +1,15 @@
-"""The fields of OTLP/JSON traces, one table per message (opentelemetry-proto, trace.proto and common.proto)."""
+"""The fields of OTLP/JSON, one table per message (opentelemetry-proto: trace.proto, logs.proto, common.proto, resource.proto)."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from openfuse_collector.pdata import json_values as read
-from openfuse_collector.pdata.json_fill import Table, attributes, many, one
+from openfuse_collector.pdata.json_fill import Table, attributes, many, one, value
+from openfuse_collector.signals import Signal
 
 _DROPPED_ATTRIBUTES = {"droppedAttributesCount": ("dropped_attributes_count", read.count)}
 
@@ -59,6 +63,23 @@ SPAN = Table(
     optional=("startTimeUnixNano", "endTimeUnixNano"),
 )
 
+LOG_RECORD = Table(
+    "log record",
+    {
+        "timeUnixNano": ("time_unix_nano", read.nanoseconds),
+        "observedTimeUnixNano": ("observed_time_unix_nano", read.nanoseconds),
+        "severityNumber": ("severity_number", read.enum(SeverityNumber.items(), "SEVERITY_NUMBER_")),
+        "severityText": ("severity_text", read.text),
+        "eventName": ("event_name", read.text),
+        "traceId": ("trace_id", read.id_bytes),
+        "spanId": ("span_id", read.id_bytes),
+        "flags": ("flags", read.count),
+        **_DROPPED_ATTRIBUTES,
+    },
+    {"body": value("body"), "attributes": attributes},
+    optional=("timeUnixNano", "observedTimeUnixNano", "severityNumber", "severityText"),
+)
+
 SCOPE = Table(
     "scope",
     {"name": ("name", read.text), "version": ("version", read.text), **_DROPPED_ATTRIBUTES},
@@ -67,13 +88,25 @@ SCOPE = Table(
 
 RESOURCE = Table("resource", {**_DROPPED_ATTRIBUTES}, {"attributes": attributes})
 
-SCOPE_SPANS = Table(
-    "scopeSpans", {"schemaUrl": ("schema_url", read.text)}, {"scope": one("scope", SCOPE)}, elsewhere=("spans",)
-)
 
-RESOURCE_SPANS = Table(
-    "resourceSpans",
-    {"schemaUrl": ("schema_url", read.text)},
-    {"resource": one("resource", RESOURCE)},
-    elsewhere=("scopeSpans",),
-)
+class Tables(NamedTuple):
+    """The messages of an export, from the outside in."""
+
+    resources: Table
+    scopes: Table
+    item: Table
+
+
+def _tables(resources: str, scopes: str, items: str, item: Table) -> Tables:
+    schema = {"schemaUrl": ("schema_url", read.text)}
+    return Tables(
+        Table(resources, {**schema}, {"resource": one("resource", RESOURCE)}, elsewhere=(scopes,)),
+        Table(scopes, {**schema}, {"scope": one("scope", SCOPE)}, elsewhere=(items,)),
+        item,
+    )
+
+
+TABLES: dict[Signal, Tables] = {
+    Signal.TRACES: _tables("resourceSpans", "scopeSpans", "spans", SPAN),
+    Signal.LOGS: _tables("resourceLogs", "scopeLogs", "logRecords", LOG_RECORD),
+}

@@ -1,7 +1,7 @@
 """OTLP/JSON to protobuf: what msgspec decodes, filled into messages by tables.
 
-Differs from `google.protobuf.json_format`, which reads ids as base64 and fails a request for one bad value: here a span that
-cannot be read costs that span, a resource or scope that cannot be read costs the spans below it.
+Differs from `google.protobuf.json_format`, which reads ids as base64 and fails a request for one bad value: here a span or
+log record that cannot be read costs itself, a resource or scope that cannot be read costs those below it.
 
 What is not written as OTLP says, and what becomes of it:
 
@@ -21,28 +21,31 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
-
 from openfuse_collector.pdata.decoded import Decoded
 from openfuse_collector.pdata.errors import BadDataError
+from openfuse_collector.pdata.forms import TRACES, Form
 from openfuse_collector.pdata.json_fill import Notes, UnreadableError, fill, hint_at_case
-from openfuse_collector.pdata.json_tables import RESOURCE_SPANS, SCOPE_SPANS, SPAN
+from openfuse_collector.pdata.json_tables import TABLES
 from openfuse_collector.pdata.json_text import parse_json
 from openfuse_collector.pdata.misrouted import misrouted_json
 
 
-def decode_traces(body: bytes) -> Decoded:
-    """The trace export in `body`; an empty body or `null` is an empty export. Raises BadDataError."""
+def decode(body: bytes, form: Form) -> Decoded:
+    """The export in `body`; an empty body or `null` is an empty export. Raises BadDataError."""
     export, repaired = _parsed(body)
     if export is None:
-        return Decoded(ExportTraceServiceRequest(), b"")
+        return Decoded(form.request(), b"")
     if not isinstance(export, dict):
-        raise BadDataError("the body is no OTLP/JSON trace export: it is not an object")
-    if hint := misrouted_json(export):
+        raise BadDataError(f"the body is no OTLP/JSON {form.export}: it is not an object")
+    if hint := misrouted_json(export, form):
         raise BadDataError(hint)
-    decoding = _Decoding(export)
+    decoding = _Decoding(export, form)
     return Decoded(decoding.request, None, decoding.rejected, repaired, decoding.notes)
+
+
+def decode_traces(body: bytes) -> Decoded:
+    """`decode` for traces."""
+    return decode(body, TRACES)
 
 
 def _parsed(body: bytes) -> tuple[Any, int]:
@@ -57,54 +60,57 @@ def _parsed(body: bytes) -> tuple[Any, int]:
 class _Decoding:
     """One walk over an export: the message, and what was left out of it."""
 
-    def __init__(self, export: dict[str, Any]) -> None:
-        self.request = ExportTraceServiceRequest()
+    def __init__(self, export: dict[str, Any], form: Form) -> None:
+        self.request = form.request()
         self.rejected: Counter[str] = Counter()
         self.notes: Notes = Counter()
+        self._form = form
+        self._tables = TABLES[form.signal]
         for key in export:
-            hint_at_case(self.notes, key, ("resourceSpans",))
-        for source in _objects(export, "resourceSpans"):
-            self._resource(self.request.resource_spans.add(), source, _objects(source, "scopeSpans"))
+            hint_at_case(self.notes, key, (form.json.resources,))
+        resources = getattr(self.request, form.protobuf.resources)
+        for source in self._objects(export, form.json.resources):
+            self._resource(resources.add(), source, self._objects(source, form.json.scopes))
 
-    def _resource(self, made: ResourceSpans, source: dict[str, Any], scopes: list[dict[str, Any]]) -> None:
+    def _resource(self, made: Any, source: dict[str, Any], scopes: list[dict[str, Any]]) -> None:
         try:
-            fill(self.notes, made, source, RESOURCE_SPANS)
+            fill(self.notes, made, source, self._tables.resources)
         except UnreadableError as error:
             made.Clear()
-            self.rejected[str(error)] += sum(len(_list(scope, "spans")) for scope in scopes)
+            self.rejected[str(error)] += sum(len(self._list(scope, self._form.json.items)) for scope in scopes)
             return
+        into = getattr(made, self._form.protobuf.scopes)
         for scope in scopes:
-            self._scope(made.scope_spans.add(), scope, _list(scope, "spans"))
+            self._scope(into.add(), scope, self._list(scope, self._form.json.items))
 
-    def _scope(self, made: ScopeSpans, source: dict[str, Any], spans: list[Any]) -> None:
+    def _scope(self, made: Any, source: dict[str, Any], items: list[Any]) -> None:
         try:
-            fill(self.notes, made, source, SCOPE_SPANS)
+            fill(self.notes, made, source, self._tables.scopes)
         except UnreadableError as error:
             made.Clear()
-            self.rejected[str(error)] += len(spans)
+            self.rejected[str(error)] += len(items)
             return
-        add, notes = made.spans.add, self.notes
-        for span in spans:
+        into = getattr(made, self._form.protobuf.items)
+        add, notes, table = into.add, self.notes, self._tables.item
+        for item in items:
             try:
-                fill(notes, add(), span, SPAN)
+                fill(notes, add(), item, table)
             except UnreadableError as error:
                 self.rejected[str(error)] += 1
-                del made.spans[-1]
+                del into[-1]
 
+    def _list(self, source: dict[str, Any], key: str) -> list[Any]:
+        """A list above items: where there is something else, nobody can say how many were meant."""
+        value = source.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise BadDataError(f"the body is no OTLP/JSON {self._form.export}: {key} is not a list")
+        return value
 
-def _list(source: dict[str, Any], key: str) -> list[Any]:
-    """A list above spans: where there is something else, nobody can say how many spans were meant."""
-    value = source.get(key)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise BadDataError(f"the body is no OTLP/JSON trace export: {key} is not a list")
-    return value
-
-
-def _objects(source: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    """A list of objects; nulls are left out."""
-    found = [element for element in _list(source, key) if element is not None]
-    if not all(isinstance(element, dict) for element in found):
-        raise BadDataError(f"the body is no OTLP/JSON trace export: {key} does not hold objects")
-    return found
+    def _objects(self, source: dict[str, Any], key: str) -> list[dict[str, Any]]:
+        """A list of objects; nulls are left out."""
+        found = [element for element in self._list(source, key) if element is not None]
+        if not all(isinstance(element, dict) for element in found):
+            raise BadDataError(f"the body is no OTLP/JSON {self._form.export}: {key} does not hold objects")
+        return found

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from openfuse_collector.pdata.decoded import Decoded
 from openfuse_collector.pdata.errors import BadDataError
+from openfuse_collector.pdata.forms import TRACES, Form
 from openfuse_collector.pdata.misrouted import misrouted_protobuf
 from openfuse_collector.pdata.utf8 import WireError, repair
 
 TOO_DEEP = "values are nested too deep"
 
-_parse = ExportTraceServiceRequest.FromString
+
+def decode(body: bytes, form: Form) -> Decoded:
+    """The export in `body`. Raises BadDataError where it is malformed, truncated or another signal."""
+    try:
+        return Decoded(form.request.FromString(body), body)
+    except DecodeError:
+        return _repaired(body, form)
 
 
 def decode_traces(body: bytes) -> Decoded:
-    """The trace export in `body`. Raises BadDataError where it is malformed, truncated or another signal."""
-    try:
-        return Decoded(_parse(body), body)
-    except DecodeError:
-        return _repaired(body)
+    """`decode` for traces."""
+    return decode(body, TRACES)
 
 
-def _repaired(body: bytes) -> Decoded:
+def _repaired(body: bytes, form: Form) -> Decoded:
     try:
-        fixed = repair(body)
-        request = _parse(fixed.body)
+        fixed = repair(body, form.request)
+        request = form.request.FromString(fixed.body)
     except (WireError, DecodeError) as error:
-        raise BadDataError(misrouted_protobuf(body) or f"the body is no OTLP protobuf trace export: {error}") from error
+        hint = misrouted_protobuf(body, form)
+        raise BadDataError(hint or f"the body is no OTLP protobuf {form.export}: {error}") from error
     rejected = {TOO_DEEP: fixed.too_deep} if fixed.too_deep else {}
     return Decoded(request, fixed.body, rejected, fixed.strings)

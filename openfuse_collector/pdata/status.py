@@ -11,6 +11,7 @@ from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
+from openfuse_collector.auth import AuthError, ForbiddenError
 from openfuse_collector.errors import PermanentError, RetryableError
 from openfuse_collector.pdata.errors import DeadlineError, TooLargeError
 
@@ -69,6 +70,8 @@ class _Rule(NamedTuple):
 _RULES = (
     _Rule(DeadlineError, Code.DEADLINE_EXCEEDED, 503),
     _Rule(RetryableError, Code.UNAVAILABLE, 503),
+    _Rule(AuthError, Code.UNAUTHENTICATED, 401),
+    _Rule(ForbiddenError, Code.PERMISSION_DENIED, 403),
     _Rule(TooLargeError, Code.RESOURCE_EXHAUSTED, 413),
     _Rule(PermanentError, Code.INVALID_ARGUMENT, 400),
 )

@@ -1,4 +1,4 @@
-"""Repair of protobuf bytes the parser refuses: invalid UTF-8 in strings becomes U+FFFD, spans nested too deep are left out.
+"""Repair of protobuf bytes the parser refuses: invalid UTF-8 in strings becomes U+FFFD, items nested too deep are left out.
 
 Works on the wire format, field by field, guided by tables made from the message descriptors. Only requests that failed to
 parse come here, so this costs nothing in the normal case. Everything else about the bytes stays as it was, unknown fields too.
@@ -7,10 +7,11 @@ parse come here, so this costs nothing in the normal case. Everything else about
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 MAX_DEPTH = 100
@@ -31,22 +32,25 @@ class Repaired(NamedTuple):
     strings: int
     """Strings in which something was replaced."""
     too_deep: int
-    """Spans left out because they nest deeper than any parser accepts."""
+    """Spans or log records left out because they nest deeper than any parser accepts."""
+
+
+_ITEMS = frozenset((Span.DESCRIPTOR.full_name, LogRecord.DESCRIPTOR.full_name))
 
 
 class Shape:
     """What has to be known of a message type: its string fields, and its message fields with their shapes."""
 
     def __init__(self, full_name: str) -> None:
-        self.droppable = full_name == Span.DESCRIPTOR.full_name
+        self.droppable = full_name in _ITEMS
         self.strings: set[int] = set()
         self.messages: dict[int, Shape] = {}
 
 
-def repair(body: bytes) -> Repaired:
-    """The trace export with its strings repaired. Raises WireError where the bytes are malformed or truncated."""
+def repair(body: bytes, request: type[Any]) -> Repaired:
+    """An export of this message type with its strings repaired. Raises WireError where the bytes are malformed or truncated."""
     walk = _Walk(body)
-    fixed = walk.message(0, len(body), _REQUEST, MAX_DEPTH)
+    fixed = walk.message(0, len(body), _shape_of(request.DESCRIPTOR), MAX_DEPTH)
     return Repaired(body if fixed is None else fixed, walk.strings, walk.too_deep)
 
 
@@ -162,4 +166,6 @@ def _shape(descriptor: Descriptor, made: dict[str, Shape]) -> Shape:
     return shape
 
 
-_REQUEST = _shape(ExportTraceServiceRequest.DESCRIPTOR, {})
+@cache
+def _shape_of(descriptor: Descriptor) -> Shape:
+    return _shape(descriptor, {})

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from openfuse_collector.events.event import Event, encode_envelope
+from openfuse_collector.events.event import Event
+from openfuse_collector.events.rows import raw_row
 from openfuse_collector.pipeline.retry import RetryConfig, pause
 from openfuse_collector.signals import Item, Signal
 from openfuse_collector.telemetry.metrics import Metrics
@@ -48,7 +49,15 @@ def payload_of(signal: Signal, data: Any) -> str:
     if signal is not Signal.EVENTS:
         return base64.b64encode(data.SerializeToString()).decode()
     events: list[Event] = data
-    return "[" + ",".join(encode_envelope(event).decode() for event in events) + "]"
+    return "[" + ",".join(_envelope(event) for event in events) + "]"
+
+
+def _envelope(event: Event) -> str:
+    """As raw_events would have it, surrogates replaced; as text where it is no JSON at all, because it must not be lost for that."""
+    try:
+        return str(raw_row(event)[-1])
+    except Exception:
+        return msgspec.json.encode(repr(event).encode("utf-8", "replace").decode()).decode()
 
 
 class DeadLetters:
@@ -95,7 +104,9 @@ class DeadLetters:
         return letter
 
     def _write(self, letter: DeadLetter) -> None:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.directory.is_dir():
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync(self.directory.parent)
         path = self.directory / f"{letter.id}.json"
         temporary = path.with_suffix(".tmp")
         with temporary.open("wb") as file:
@@ -103,8 +114,13 @@ class DeadLetters:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        directory = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _sync(self.directory)
+
+
+def _sync(directory: Path) -> None:
+    """Make the names in a directory survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

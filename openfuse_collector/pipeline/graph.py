@@ -6,18 +6,21 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event as Flag
+
+import structlog
 
 from openfuse_collector.component import Component, ComponentID, Consumer, Exporter, Intake, Kind, Settings
 from openfuse_collector.components import factory
 from openfuse_collector.config.service import CollectorConfig, PipelineConfig, PipelineID
 from openfuse_collector.journal import Journal
+from openfuse_collector.pipeline.claims import Claims
 from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.retry import RetryConfig
 from openfuse_collector.pipeline.source import Source
 from openfuse_collector.pipeline.stages import FanOut, Step, Steps
 from openfuse_collector.pipeline.worker import ExporterWorker
-from openfuse_collector.signals import Origin, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 
 JOIN_SECONDS = 5.0
@@ -36,7 +39,7 @@ class Graph:
     stopping: Flag = field(default_factory=Flag)
 
     async def start(self) -> None:
-        """Exporters first, receivers last: nobody is handed data before the next one is ready."""
+        """Exporters first, receivers last: nobody is handed data before the next one is ready. Raises CollectorError."""
         for component in self.inner:
             await component.start()
         for worker in self.workers:
@@ -49,15 +52,23 @@ class Graph:
     async def shutdown(self, seconds: float) -> bool:
         """Receivers first, then what is in the journal as far as `seconds` allow; tells whether everything was finished."""
         deadline = time.monotonic() + seconds
-        await asyncio.gather(*(receiver.shutdown() for receiver in self.receivers))
+        await asyncio.gather(*(stop(receiver) for receiver in self.receivers))
         drains = (asyncio.to_thread(source.drain, max(0.0, deadline - time.monotonic())) for source in self.sources)
         drained = all(await asyncio.gather(*drains))
         self.stopping.set()
         await asyncio.gather(*(asyncio.to_thread(worker.join, JOIN_SECONDS) for worker in self.workers))
         await asyncio.gather(*(asyncio.to_thread(source.join) for source in self.sources))
         for component in self.inner:
-            await component.shutdown()
+            await stop(component)
         return drained
+
+
+async def stop(component: Component) -> None:
+    """Shut one component down; an error of it keeps nobody else from stopping."""
+    try:
+        await component.shutdown()
+    except Exception:
+        structlog.get_logger().exception("a component failed to shut down", component=type(component).__name__)
 
 
 class Builder:
@@ -70,9 +81,12 @@ class Builder:
         intake: Callable[[Settings], Intake],
         settings: Callable[[Kind, ComponentID], Settings],
         dead_letters: DeadLetters,
+        crashed: Callable[[str], None],
         metrics: Metrics,
     ) -> None:
         self._config = config
+        self._crashed = crashed
+        self._claims = Claims(config, metrics)
         self._journal = journal
         self._intake = intake
         self._settings = settings
@@ -99,15 +113,28 @@ class Builder:
         return any(id in self._config.receivers for id in pipeline.receivers)
 
     def _add_source(self, id: PipelineID, pipeline: PipelineConfig) -> None:
+        name = str(id)
         following, exporters = self._pipeline(id, pipeline)
-        cursors = [exporter.cursor(str(id)) for exporter in exporters]
+        # An exporter that gets a batch by two ways cannot tell from one of them how far it is.
+        keeps_cursor = len(set(exporters)) == len(exporters)
+        cursors = [exporter.cursor(name) if keeps_cursor else None for exporter in exporters]
         known = [cursor for cursor in cursors if cursor is not None]
+        start = min(known) if known and len(known) == len(cursors) else None
         reader = self._journal.reader(
-            str(id),
-            start=min(known) if known and len(known) == len(cursors) else None,
-            wants=_wants(id.signal, pipeline),
+            name, start=start, wants=partial(self._claims.wants, id.signal, pipeline.receivers)
         )
-        self._graph.sources.append(Source(str(id), id.signal, reader, pipeline.batch, following, self._metrics))
+        self._graph.sources.append(
+            Source(
+                name,
+                id.signal,
+                reader,
+                pipeline.batch,
+                following,
+                self._crashed,
+                self._metrics,
+                keeps_cursor=keeps_cursor,
+            )
+        )
 
     def _pipeline(self, id: PipelineID, pipeline: PipelineConfig) -> tuple[Consumer, list[Exporter]]:
         """The first stage of a pipeline and every exporter behind it, connectors followed. Made once per pipeline."""
@@ -171,8 +198,3 @@ class Builder:
             self._graph.workers.append(worker)
             built = self._exporters[id] = exporter, worker
         return built
-
-
-def _wants(signal: Signal, pipeline: PipelineConfig) -> Callable[[Origin], bool]:
-    receivers = frozenset(str(id) for id in pipeline.receivers)
-    return lambda origin: origin.signal == signal and origin.receiver in receivers

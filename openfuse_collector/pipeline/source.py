@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from threading import Event as Flag
 from threading import Thread
@@ -21,7 +22,11 @@ POLL = 0.25
 
 
 class Source:
-    """Feeds one pipeline from the journal until told to stop."""
+    """Feeds one pipeline from the journal until told to stop.
+
+    An error nobody foresaw ends the thread: the batch has been shared out, and only a restart, which goes on from the cursor, deals with it
+    for certain. `crashed` is told, so that the service can say it is not well.
+    """
 
     def __init__(
         self,
@@ -30,13 +35,18 @@ class Source:
         reader: Reader,
         batching: BatchConfig,
         following: Consumer,
+        crashed: Callable[[str], None],
         metrics: Metrics,
+        *,
+        keeps_cursor: bool = True,
     ) -> None:
         self._pipeline = pipeline
         self._signal = signal
         self._reader = reader
         self._batching = batching
         self._following = following
+        self._crashed = crashed
+        self._keeps_cursor = keeps_cursor
         self.progress = Progress(reader.commit)
         self._finishing = Flag()
         self._stopping = Flag()
@@ -67,6 +77,14 @@ class Source:
             self._thread.join(5)
 
     def _run(self) -> None:
+        try:
+            self._feed()
+        except Stopped:
+            return
+        except Exception as error:
+            self._crashed(f"pipeline {self._pipeline} has stopped: {type(error).__name__}: {error}")
+
+    def _feed(self) -> None:
         batching, read_to = self._batching, -1
         while not self._stopping.is_set():
             finishing = self._finishing.is_set()
@@ -86,10 +104,9 @@ class Source:
                 self.progress.begin(end).done()
                 continue
             delivery = self.progress.begin(end, partial(self._finished, items[-1].origin.received_at))
-            try:
-                self._following.consume(Batch(self._signal, items, self._pipeline, end, delivery))
-            except Stopped:
-                return
+            self._following.consume(
+                Batch(self._signal, items, self._pipeline, end if self._keeps_cursor else None, delivery)
+            )
 
     def _finished(self, received_at: int) -> None:
         self._lag.set(max(0.0, time.time() - received_at / 1e9))

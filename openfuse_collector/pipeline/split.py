@@ -22,6 +22,8 @@ def parts(batch: Batch) -> list[Batch]:
     if batch.signal is not Signal.EVENTS or not batch.items:
         return []
     item = batch.items[0]
+    if item.spans and item.data:  # the spans go first: they are kept whatever becomes of the events
+        return [_with(batch, [_item(item, [])]), _with(batch, [msgspec.structs.replace(item, spans=())])]
     groups = _by_entity(item.data)
     if len(groups) < 2:
         return []

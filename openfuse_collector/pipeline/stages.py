@@ -9,6 +9,7 @@ import structlog
 
 from openfuse_collector.component import Consumer
 from openfuse_collector.pipeline.dead_letters import DeadLetters
+from openfuse_collector.pipeline.retry import Stopped
 from openfuse_collector.signals import Batch, Item
 
 
@@ -34,6 +35,8 @@ class Step:
         """The batch that comes out; its delivery is that of `batch`."""
         try:
             return self._run(batch)
+        except Stopped:
+            raise
         except Exception as error:
             if len(batch.items) == 1:
                 self._log.exception("cannot process a request", component=self._component)

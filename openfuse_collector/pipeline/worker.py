@@ -93,10 +93,25 @@ class ExporterWorker:
             if batch is None:
                 return
             try:
-                self._deliver(batch)
+                self._finish(batch)
             except Stopped:
                 return
-            batch.delivery.done()
+
+    def _finish(self, batch: Batch) -> None:
+        """Deliver the batch, whatever happens: an error nobody foresaw even while setting aside is tried again for ever."""
+        for delay in self._retry.delays():
+            try:
+                self._deliver(batch)
+            except Stopped:
+                raise
+            except Exception:
+                self._log.exception(
+                    "a batch can neither be exported nor set aside, will retry", retry_in=round(delay, 3)
+                )
+                pause(self._stopping, delay)
+            else:
+                break
+        batch.delivery.done()
 
     def _deliver(self, batch: Batch) -> None:
         """Export all of `batch`, or set aside what can never be exported."""

@@ -1,13 +1,23 @@
-"""The enrichment of a running service: the same for every store, on without being asked for."""
+"""The enrichment of a running service: the same for every store and every rebuild, on without being asked for."""
 
 from __future__ import annotations
 
-from openfuse_collector.component import Settings
+from typing import Any, Protocol
+
 from openfuse_collector.enrich import Enrich, enrichment
 from openfuse_collector.pricing import Catalogue
 
 
-def configured_enrichment(settings: Settings) -> Enrich:
-    """With the price tables of the `pricing` extension, or the built-in ones where there is none."""
-    pricing = settings.extension("pricing")
-    return enrichment(Catalogue() if pricing is None else pricing.catalogue)
+class Extensions(Protocol):
+    """Where extensions are looked up: the `Settings` of a component, or a command's configuration."""
+
+    def extension(self, type: str) -> Any | None:
+        """The extension of that type, None when none is in use."""
+        ...
+
+
+def configured_enrichment(extensions: Extensions) -> Enrich:
+    """With the price tables of the `pricing` extension, or the built-in ones; tokens are counted by `tokenizers`, if it is there."""
+    pricing, tokenizers = extensions.extension("pricing"), extensions.extension("tokenizers")
+    catalogue = Catalogue() if pricing is None else pricing.catalogue
+    return enrichment(catalogue, tokenise=None if tokenizers is None else tokenizers.step(catalogue))

@@ -10,12 +10,16 @@ from typing import Any
 from openfuse_collector.enrich import Enrich
 from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.accumulator import Accumulator, Outcome
-from openfuse_collector.events.columns import COLUMNS
+from openfuse_collector.events.columns import COLUMNS, TIME_COLUMN
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.events.rows import row
+from openfuse_collector.events.rows import Scalar, row
+from openfuse_collector.events.text import clean
+from openfuse_collector.store.present import Presence, Present, filled
 
 History = Callable[[Sequence[Entity]], Mapping[Entity, Sequence[Event]]]
 """Asks the store for all raw events of some entities; entities it does not know are absent from the answer."""
+
+_PRESENT_BYTES = 400
 
 
 @dataclass
@@ -28,10 +32,23 @@ class Changes:
     """Copies of events the store has, received earlier than its copy: `ingested_at` must become theirs."""
     rows: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     """Projection rows by entity type: column -> value. `is_deleted` rows are to be removed where the store removes."""
+    replaced: dict[Entity, Present] = field(default_factory=dict)
+    """What the store has of entities in `rows` and `gone`, by their clean ids; only where the store was asked (`presence`)."""
+    gone: list[Entity] = field(default_factory=list)
+    """Entities that have no row, though they may have had one: what it rested on was replaced by an earlier copy or a newer mapping."""
+    spans: int = 0
+    """Raw spans the store did not have; counted by the store that keeps them."""
 
     def add_row(self, entity_type: str, values: Mapping[str, Any]) -> None:
         """One more row of that entity type."""
         self.rows.setdefault(entity_type, []).append(values)
+
+
+class _StoreFailed(Exception):
+    """The store did not answer in the middle of a fold: no fault of the entity, whatever kind of error it is."""
+
+    def __init__(self, reason: Exception) -> None:
+        self.reason = reason
 
 
 class Projector:
@@ -39,14 +56,18 @@ class Projector:
 
     The state is a bounded cache of accumulators. An entity that is not in it is read from the store, so the result never depends on what
     happens to be cached. Whoever could not write the changes must call `forget`.
+
+    A store keyed by time gives `presence`. It has no transactions either: what it has of raw events proves nothing about its rows, so the
+    row of an entity that was read from it is written again even if every event was known.
     """
 
-    def __init__(self, history: History, enrich: Enrich, max_bytes: int) -> None:
+    def __init__(self, history: History, enrich: Enrich, max_bytes: int, presence: Presence | None = None) -> None:
         self._history = history
+        self._presence = presence
         self._enrich = enrich
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._known: OrderedDict[Entity, tuple[Accumulator, int]] = OrderedDict()
+        self._known: OrderedDict[Entity, tuple[Accumulator, Present | None, int]] = OrderedDict()
 
     def apply(self, events: Iterable[Event]) -> Changes:
         """Fold `events` in. Raises PermanentError naming the entity that cannot be folded; call `forget` then."""
@@ -54,14 +75,19 @@ class Projector:
         for event in events:
             by_entity.setdefault(event.entity, []).append(event)
         stored = self._history([entity for entity in by_entity if entity not in self._known])
+        # Raw events are written before rows: an entity without the former has none of the latter.
+        present = {} if self._presence is None or not stored else self._presence(list(stored))
         changes = Changes()
         for entity, group in by_entity.items():
             try:
-                self._fold(entity, group, stored, changes)
+                self._fold(entity, group, stored, present, changes)
+            except _StoreFailed as failed:
+                raise failed.reason from None
             except Exception as error:
                 raise PermanentError(
                     f"{entity.type} {entity.id}: cannot be folded: {type(error).__name__}: {error}"
                 ) from error
+        self._evict()
         return changes
 
     def forget(self) -> None:
@@ -70,12 +96,16 @@ class Projector:
         self._bytes = 0
 
     def _fold(
-        self, entity: Entity, group: list[Event], stored: Mapping[Entity, Sequence[Event]], changes: Changes
+        self,
+        entity: Entity,
+        group: list[Event],
+        stored: Mapping[Entity, Sequence[Event]],
+        rows: Mapping[Entity, Present],
+        changes: Changes,
     ) -> None:
-        accumulator = self._take(entity)
-        if accumulator is None:
-            accumulator = Accumulator.of(stored.get(entity, ()))
-        changed = refold = False
+        taken = self._take(entity)
+        accumulator, present = taken or (Accumulator.of(stored.get(entity, ())), rows.get(entity))
+        refold, changed = False, taken is None and self._presence is not None
         for event in group:
             new = event.id not in accumulator.event_ids
             outcome = accumulator.apply(event)
@@ -87,34 +117,65 @@ class Projector:
             changed = changed or outcome is not Outcome.DUPLICATE
         if refold:
             accumulator = self._refold(entity, group)
+        keep = not _complete(entity, group)
         if changed:
-            record = accumulator.record()
-            if record is not None and entity.type in COLUMNS:
-                record["eav_generation"] = accumulator.generation()
-                changes.add_row(entity.type, row(entity.type, self._enrich(entity.type, record)))
-        if not _complete(entity, group):
-            self._keep(entity, accumulator)
+            made = self._row(entity, accumulator, present)
+            if made is not None:
+                changes.add_row(entity.type, made)
+            elif taken is not None or entity in stored:
+                changes.gone.append(entity)
+            if present is not None:
+                changes.replaced[entity._replace(id=clean(entity.id))] = present
+            present = None
+            if made is not None and keep and self._presence is not None:
+                present = _once_written(entity.type, made)
+        if keep:
+            self._keep(entity, accumulator, present)
+
+    def _row(self, entity: Entity, accumulator: Accumulator, present: Present | None) -> dict[str, Scalar] | None:
+        record = accumulator.record()
+        if record is None or entity.type not in COLUMNS:
+            return None
+        record["eav_generation"] = accumulator.generation(None if present is None else present.generation)
+        return row(entity.type, self._enrich(entity.type, record))
 
     def _refold(self, entity: Entity, group: list[Event]) -> Accumulator:
         """From everything there is: what the store has and what has just come."""
-        return Accumulator.of([*self._history([entity]).get(entity, ()), *group])
+        try:
+            history = self._history([entity])
+        except Exception as error:
+            raise _StoreFailed(error) from error
+        return Accumulator.of([*history.get(entity, ()), *group])
 
-    def _take(self, entity: Entity) -> Accumulator | None:
+    def _take(self, entity: Entity) -> tuple[Accumulator, Present | None] | None:
         entry = self._known.pop(entity, None)
         if entry is None:
             return None
-        self._bytes -= entry[1]
-        return entry[0]
+        accumulator, present, size = entry
+        self._bytes -= size
+        return accumulator, present
 
-    def _keep(self, entity: Entity, accumulator: Accumulator) -> None:
-        size = accumulator.size
-        self._known[entity] = accumulator, size
+    def _keep(self, entity: Entity, accumulator: Accumulator, present: Present | None) -> None:
+        size = accumulator.size + (0 if present is None else _PRESENT_BYTES)
+        self._known[entity] = accumulator, present, size
         self._bytes += size
+
+    def _evict(self) -> None:
+        """Between batches only: an entity that was known when a batch began was not asked for, so it must stay until it is folded."""
         while self._bytes > self._max_bytes and len(self._known) > 1:
-            _, (_, dropped) = self._known.popitem(last=False)
+            _, (_, _, dropped) = self._known.popitem(last=False)
             self._bytes -= dropped
 
 
 def _complete(entity: Entity, group: list[Event]) -> bool:
     """True for observations made from spans: nothing but a resend is likely to follow, and for that the store can be asked."""
     return entity.type == "observation" and all(event.derived for event in group)
+
+
+def _once_written(entity_type: str, made: Mapping[str, Any]) -> Present | None:
+    """What the store has of the entity once its row is written and those it replaces are gone."""
+    if made["is_deleted"]:
+        return None
+    return Present(
+        frozenset((made[TIME_COLUMN[entity_type]],)), made.get("eav_generation", 0), filled(entity_type, made)
+    )

@@ -181,6 +181,21 @@ def test_a_refused_request_fails_the_run_but_not_its_neighbours(peer: Peer, kept
     assert "001.traces.pb: refused" in sent.stderr and "not like this" in sent.stderr
 
 
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("application/x-protobuf", Status(code=3, message="what is wrong with it").SerializeToString()),
+        ("application/json", b'{"code":3,"message":"what is wrong with it"}'),
+        ("application/x-protobuf", b"what is wrong with it"),
+        ("text/plain", b"what is wrong with it"),
+    ],
+)
+def test_a_refusal_says_what_the_status_in_its_body_says(peer: Peer, kept: Path, kind: str, answer: bytes) -> None:
+    peer.script = [(400, {"Content-Type": kind}, answer)]
+    sent = run(kept / "deep" / "001.traces.pb", "--endpoint", peer.url)
+    assert sent.stderr.endswith("refused: 400 Bad Request: what is wrong with it\n")
+
+
 @pytest.mark.parametrize("encoding", ["pb", "json"])
 def test_rejected_spans_are_counted_and_fail_the_run(peer: Peer, kept: Path, encoding: str) -> None:
     partial = ExportTraceServiceResponse()

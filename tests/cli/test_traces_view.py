@@ -78,6 +78,7 @@ def fill(connection: sqlite3.Connection) -> None:
         connection, *one, "chat", NOON + 100, 800, type="GENERATION", parent_observation_id="root", total_cost=0.0042,
         provided_model_name="gpt-4o-mini",
         usage_details='{"input":300,"input_cached_tokens":10,"output":42,"total":352}',
+        total_usage=352,
     )  # fmt: skip
     observation_row(
         connection, *one, "tool", NOON + 950, 400, type="TOOL", parent_observation_id="root", level="ERROR",
@@ -355,6 +356,29 @@ def test_no_width_breaks_the_layout(width: int) -> None:
     listed = [line.plain for line in trace_lines([trace], sums, width, UTC)]
     assert max(map(cell_len, listed)) <= max(width, 79)
     assert listed[1].startswith("2026-11-21 12:00:00")
+
+
+@pytest.mark.parametrize(
+    ("width", "titles"),
+    [
+        (120, ["type", "model", "tokens", "cost", "time"]),
+        (80, ["type", "model", "tokens", "time"]),
+        (60, ["type", "tokens", "time"]),
+        (45, ["time"]),
+    ],
+)
+def test_what_a_terminal_has_no_room_for_leaves_least_important_first(width: int, titles: list[str]) -> None:
+    call = seen(
+        "chat gpt-4o-mini",
+        type="GENERATION",
+        at=1,
+        provided_model_name="gpt-4o-mini-2024-07-18",
+        usage_details='{"input":1399,"output":70}',
+        total_cost=0.000252,
+    )
+    lines = [line.plain for line in waterfall([call], width)]
+    assert [title for title in ("type", "model", "tokens", "cost", "time") if title in lines[0]] == titles
+    assert max(map(cell_len, lines)) <= width
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ from openfuse_collector.signals import Signal
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "config").glob("*.yaml"))
-SQLITE, TRACES, EVENTS = ComponentID("sqlite"), PipelineID(Signal.TRACES), PipelineID(Signal.EVENTS)
+SQLITE = ComponentID("sqlite")
+TRACES, LOGS, EVENTS = (PipelineID(signal) for signal in (Signal.TRACES, Signal.LOGS, Signal.EVENTS))
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +52,7 @@ def test_the_default_stays_on_this_machine() -> None:
     assert config.service.telemetry.metrics.address == "localhost:8888"
     assert config.service.journal == JournalConfig()
     assert config.service.pipelines[TRACES].exporters == (ComponentID("genai"),)
-    assert config.service.pipelines[EVENTS].receivers == (ComponentID("genai"),)
+    assert config.service.pipelines[EVENTS].receivers == (ComponentID("genai"), ComponentID("langfuse"))
 
 
 def test_the_sidecar_is_small() -> None:
@@ -72,6 +73,12 @@ def test_the_gateway_listens_everywhere_and_follows_the_environment(monkeypatch:
     assert config.exporters[SQLITE].path == "/data/openfuse.db"
     assert config.service.journal.max_size == 1 << 40
     assert config.service.telemetry.logs.level == "debug"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_logs_go_the_way_of_traces(path: Path) -> None:
+    pipelines = shipped(path.name).service.pipelines
+    assert pipelines[LOGS] == pipelines[TRACES]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)

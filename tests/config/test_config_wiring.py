@@ -14,7 +14,7 @@ from openfuse_collector import components
 from openfuse_collector.component import ComponentID
 from openfuse_collector.config.ids import PipelineID
 from openfuse_collector.config.service import BatchConfig, CollectorConfig, PipelineConfig, load
-from openfuse_collector.config.types import Duration, Size
+from openfuse_collector.config.types import Duration
 from openfuse_collector.errors import ConfigError
 from openfuse_collector.signals import Signal
 
@@ -74,14 +74,11 @@ def test_the_rest_of_the_service_section() -> None:
         "service.journal.directory=/data",
         "service.telemetry.metrics.address=:9999",
         "service.telemetry.logs.level=debug",
-        "service.pipelines.traces.on_full=park",
-        "service.pipelines.traces.max_backlog=1GiB",
         "service.shutdown_timeout=1m",
     )
     assert config.service.journal.directory == "/data"
     assert config.service.telemetry.metrics.address.port == 9999
     assert config.service.telemetry.logs.level == "debug"
-    assert config.service.pipelines[PipelineID(Signal.TRACES)].max_backlog == Size(1 << 30)
     assert config.service.shutdown_timeout == Duration(60)
 
 
@@ -189,7 +186,6 @@ T, E = "service.pipelines.traces", "service.pipelines.events"
         (("reciever.x=1",), ['reciever: unknown key, did you mean "receivers"?']),
         (("receivers.in bound=",), None),
         ((f"{T}.batch.max_items=0",), ["service::pipelines::traces::batch: max_items must be at least 1"]),
-        ((f"{T}.max_backlog=1",), ["service::pipelines::traces: max_backlog must be at least 1MiB"]),
     ],
 )
 def test_wiring(overrides: tuple[str, ...], problems: list[str] | None) -> None:

@@ -24,9 +24,11 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also runs as a file
 
+from openfuse_collector.enrich.repeated import REPEATED
+from openfuse_collector.enrich.tool_calls import NESTED_CALLS
 from openfuse_collector.events.event import Event
 from openfuse_collector.mapping import map_traces
-from openfuse_collector.mapping.metadata import NOTES
+from openfuse_collector.mapping.metadata import EXCEPTION, NOTES
 from openfuse_collector.mapping.timestamps import iso_milliseconds
 from openfuse_collector.mapping.usage import clean_cost, clean_usage
 from openfuse_collector.pdata.otlp_json import decode_traces
@@ -50,6 +52,7 @@ class Outcome(NamedTuple):
 
 
 _CLEAN: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"usageDetails": clean_usage, "costDetails": clean_cost}
+_OURS = (NOTES, EXCEPTION, REPEATED, NESTED_CALLS)
 _NANOSECONDS = re.compile(r"(\.\d{3})\d{6}Z$")
 
 
@@ -95,7 +98,7 @@ def found(events: list[Event], fact: Fact) -> Any:
         if value is ABSENT:
             return ABSENT
     if isinstance(value, dict) and fact["path_parts"] == ["metadata"]:
-        return {key: item for key, item in value.items() if key != NOTES}
+        return {key: item for key, item in value.items() if key not in _OURS}
     return cut(value)
 
 

@@ -8,15 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from structlog.testing import capture_logs
 
 from openfuse_collector.connectors.genai import FACTORY
 from openfuse_collector.connectors.genai.config import GenAIConfig
-from openfuse_collector.connectors.genai.connector import FAILED_SPANS, SUPPRESSED, GenAIConnector
+from openfuse_collector.connectors.genai.connector import (
+    FAILED_RECORDS,
+    FAILED_SPANS,
+    FILTERED_RECORDS,
+    SUPPRESSED,
+    GenAIConnector,
+)
+from openfuse_collector.mapping import logs
 from openfuse_collector.signals import Batch, Delivery, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import batch, item, metric, settings
+from tests.mapping.log_requests import logs_request, record
 from tests.mapping.span_requests import CHILD, END, ROOT, START, request, span
 
 
@@ -118,3 +128,42 @@ def test_spans_that_fail_are_set_aside(tmp_path: Path) -> None:
 def test_config() -> None:
     assert list(GenAIConfig().validate()) == []
     assert list(GenAIConfig(-1).validate()) == ["remembered_traces must not be negative"]
+
+
+def logs_batch(*requests: Any) -> Batch:
+    """A batch of logs requests at positions 1, 2, …"""
+    items = [item(one, position, Signal.LOGS) for position, one in enumerate(requests, 1)]
+    return batch(*items, signal=Signal.LOGS)
+
+
+def test_log_records_join_observations_and_the_rest_is_counted() -> None:
+    metrics = Metrics()
+    given = logs_batch(
+        logs_request(record("gen_ai.user.message", "hi"), record("", "a line")), logs_request(record("", "another"))
+    )
+    converted = connector(metrics=metrics).convert(given)
+    assert (converted.signal, converted.end, converted.delivery) == (Signal.EVENTS, given.end, given.delivery)
+    assert types(converted) == [["observation-update"], []]
+    assert [one.position for one in converted.items] == [1, 2]
+    assert metric(metrics, f"{FILTERED_RECORDS}_total", connector="genai") == 2
+    assert metric(metrics, f"{FAILED_RECORDS}_total", connector="genai") == 0
+
+
+def test_log_records_that_fail_are_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing a receiver lets through is known to fail, so a failure has to be made."""
+    bad, good = record("gen_ai.user.message", "bad"), record("gen_ai.user.message", "good")
+    digest_of = logs.record_digest
+
+    def failing(scope: bytes, one: LogRecord) -> str:
+        if one == bad:
+            raise ZeroDivisionError
+        return digest_of(scope, one)
+
+    monkeypatch.setattr(logs, "record_digest", failing)
+    metrics = Metrics()
+    made = FACTORY.create(settings("genai", metrics, directory=tmp_path), GenAIConfig())
+    assert types(made.convert(logs_batch(logs_request(bad, good)))) == [["observation-update"]]
+    assert metric(metrics, f"{FAILED_RECORDS}_total", connector="genai") == 1
+    letter = json.loads(next(tmp_path.glob("*.json")).read_text())
+    assert (letter["signal"], letter["reason"]) == ("logs", "1 log records not mapped, the first: ZeroDivisionError: ")
+    assert ExportLogsServiceRequest.FromString(b64decode(letter["payload"])) == logs_request(bad)

@@ -14,7 +14,14 @@ import pytest
 from openfuse_collector.cli import main
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "docs/index.md", "docs/getting-started.md", "benchmarks/README.md", "CHANGELOG.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/index.md",
+    "docs/getting-started.md",
+    "docs/commands.md",
+    "benchmarks/README.md",
+    "CHANGELOG.md",
+)
 
 COMMAND = re.compile(r"openfuse-collector ([a-z][a-z-]*(?: +[^#|`\n]*)?)")
 LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)[^)]*\)")

@@ -12,14 +12,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from openfuse_collector.config.nodes import Position
-from openfuse_collector.config.parse import parse
-from openfuse_collector.config.types import Secret
-from openfuse_collector.config.unmarshal import unmarshal
-from openfuse_collector.errors import CollectorError
-from openfuse_collector.extensions.api_keys import FACTORY
-from openfuse_collector.extensions.api_keys.config import ApiKeysConfig, KeyConfig, ProjectConfig
-from openfuse_collector.extensions.api_keys.identity import (
+from openfuse_collector.auth import (
     INVALID_CREDENTIALS,
     INVALID_HEADER,
     INVALID_PUBLIC_KEY,
@@ -31,6 +24,13 @@ from openfuse_collector.extensions.api_keys.identity import (
     Scope,
     credentials_of,
 )
+from openfuse_collector.config.nodes import Position
+from openfuse_collector.config.parse import parse
+from openfuse_collector.config.types import Secret
+from openfuse_collector.config.unmarshal import unmarshal
+from openfuse_collector.errors import CollectorError
+from openfuse_collector.extensions.api_keys import FACTORY
+from openfuse_collector.extensions.api_keys.config import ApiKeysConfig, KeyConfig, ProjectConfig
 from openfuse_collector.extensions.api_keys.secrets import hash_secret, parse_hash
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import metric, settings

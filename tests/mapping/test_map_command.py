@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from google.protobuf.json_format import MessageToDict
 
 from openfuse_collector.cli.map import format_of, map_command
+from tests.mapping.log_requests import logs_request, record
 from tests.mapping.span_requests import CHILD, ROOT, TRACE, request, span
 
 REQUEST = request(span({"gen_ai.request.model": "m"}), resource={"service.name": "s"})
@@ -97,3 +98,48 @@ def test_a_protobuf_request_that_looks_like_json() -> None:
     assert format_of(body) == "protobuf"
     assert format_of(b'\n{\n"a": 1}') == "json"
     assert format_of(b"{broken") == "json"
+
+
+LOGS = logs_request(record("gen_ai.user.message", {"content": "hi"}), record("unrelated"))
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_logs_are_told_from_traces(as_text: bool) -> None:
+    body = LOGS.SerializeToString()
+    if as_text:
+        one = {
+            "traceId": TRACE,
+            "spanId": ROOT,
+            "timeUnixNano": 1,
+            "eventName": "gen_ai.user.message",
+            "body": {"stringValue": "hi"},
+        }
+        body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [one, {}]}]}]}).encode()
+    result = run(stdin=body)
+    assert result.exit_code == 0, result.output
+    (event,) = lines(result)
+    assert (event["type"], event["entity"]) == ("observation-update", {"type": "observation", "id": ROOT})
+    assert "1 log records belong to no span" in result.stderr
+
+
+def test_explain_prints_a_table_per_event() -> None:
+    result = run("--explain", stdin=REQUEST.SerializeToString())
+    assert result.exit_code == 0, result.output
+    of_trace, of_observation = result.stdout.strip().split("\n\n")
+    assert of_trace.startswith(f"trace {TRACE}  trace-create\n")
+    rows = [line.split() for line in of_observation.splitlines()]
+    assert rows[0] == ["observation", ROOT, "generation-create"]
+    assert ["model", "m", "rules.MODEL", "gen_ai.request.model"] in rows
+    assert ["type", "GENERATION", "rules.MODEL_MEANS_GENERATION", "gen_ai.request.model"] in rows
+
+
+def test_explain_of_logs() -> None:
+    result = run("--explain", stdin=LOGS.SerializeToString())
+    assert result.exit_code == 0, result.output
+    assert "log_vocabulary.ROLES" in result.stdout and "(body)" in result.stdout
+
+
+def test_explanations_cut_long_values() -> None:
+    long = request(span({"input.value": "line\n" * 100}))
+    result = run("--explain", stdin=long.SerializeToString())
+    assert "line line" in result.stdout and max(map(len, result.stdout.splitlines())) < 200

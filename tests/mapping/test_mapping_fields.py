@@ -70,7 +70,7 @@ def test_name(attributes: dict[str, Any], name: str) -> None:
         ({"langfuse.observation.status_message": 5}, {"error": "boom"}, "ERROR", "5"),
         ({}, {"events": [EXCEPTION], "error": ""}, "ERROR", "ValueError: no"),
         ({}, {"events": [EXCEPTION], "error": "boom"}, "ERROR", "boom"),
-        ({}, {"events": [EXCEPTION]}, "DEFAULT", "ValueError: no"),
+        ({}, {"events": [EXCEPTION]}, "ERROR", "ValueError: no"),
         ({"error.type": "timeout"}, {"error": ""}, "ERROR", "timeout"),
         ({"error.type": "timeout"}, {}, "DEFAULT", None),
     ],

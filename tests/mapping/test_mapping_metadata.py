@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from openfuse_collector.mapping.tool_definitions import move_tools
+from openfuse_collector.enrich.tool_definitions import move_tools
 from tests.mapping.span_requests import observation, trace
 
 TOOL = {"name": "lookup", "description": "d"}
@@ -92,12 +92,7 @@ def test_resource_and_scope_keep_their_types() -> None:
 )
 def test_tools_beside_the_input(content: Any, merged: Any) -> None:
     metadata = {"attributes": {"gen_ai.tool.definitions": json.dumps([TOOL]), "kept": "1"}}
-    left, asked = move_tools(metadata, content)
-    if merged is None:
-        assert (left, asked) == (metadata, content)
-    else:
-        assert asked == merged
-        assert left == {"attributes": {"kept": "1"}}
+    assert move_tools(metadata, content) == (None if merged is None else ({"attributes": {"kept": "1"}}, merged))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +103,7 @@ def test_tools_beside_the_input(content: Any, merged: Any) -> None:
         (
             {"attributes": {"model_request_parameters": json.dumps({"function_tools": [TOOL], "mode": "a"})}},
             ["lookup"],
-            {"attributes": {"model_request_parameters": {"mode": "a"}}},
+            {"attributes": {"model_request_parameters": '{"mode":"a"}'}},
         ),
         (
             {"attributes": {f"llm.tools.{n}.tool.json_schema": json.dumps({"name": f"t{n}"}) for n in (10, 2)}},
@@ -118,15 +113,16 @@ def test_tools_beside_the_input(content: Any, merged: Any) -> None:
     ],
 )
 def test_where_tools_are_found(metadata: dict[str, Any], names: list[str | None], left: dict[str, Any]) -> None:
-    remaining, asked = move_tools(metadata, None)
-    assert [tool.get("name") for tool in asked["tools"]] == names
-    assert remaining == left
+    moved = move_tools(metadata, None)
+    assert moved is not None
+    assert [tool.get("name") for tool in moved.input["tools"]] == names
+    assert moved.metadata == left
 
 
 @pytest.mark.parametrize("tools", ["{", "[1]", '[{"name":5}]', '{"name":"x"}'])
 def test_what_is_no_list_of_tools_stays(tools: str) -> None:
     metadata = {"attributes": {"gen_ai.tool.definitions": tools}}
-    assert move_tools(metadata, "i") == (metadata, "i")
+    assert move_tools(metadata, "i") is None
 
 
 def test_only_the_observation_gets_the_tools() -> None:

@@ -20,9 +20,10 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from openfuse_collector.cli.replay import json_mapping
 from openfuse_collector.pdata.decoded import Decoded
 from openfuse_collector.pdata.errors import BadDataError
+from openfuse_collector.pdata.exports import read_export
+from openfuse_collector.pdata.forms import TRACES
 from openfuse_collector.pdata.json_fill import ROOM
-from openfuse_collector.pdata.otlp_json import decode_traces
-from openfuse_collector.pdata.traces import read_traces
+from openfuse_collector.pdata.otlp_json import decode, decode_traces
 
 SHARED = Path(os.environ.get("OPENFUSE_SHARED", Path(__file__).parents[3] / "shared"))
 TRACE, SPAN_ID = "0AF7651916cd43dd8448eb211c80319c", "b7ad6B7169203331"
@@ -223,7 +224,7 @@ def test_snake_case_is_pointed_out() -> None:
     }
     notes = decode_traces(body(span(start_time_unix_nano=1, my_own_key=2), span(start_time_unix_nano=1))).notes
     assert notes == {"start_time_unix_nano was ignored: OTLP/JSON writes startTimeUnixNano": 2}
-    assert "resource_spans was ignored" in read_traces(b'{"resource_spans": [{}]}', decode_traces).message
+    assert "resource_spans was ignored" in read_export(b'{"resource_spans": [{}]}', TRACES, decode).message
 
 
 @pytest.mark.parametrize(
@@ -338,10 +339,10 @@ _json_values = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(_KEYS), _json_values, max_size=4))
 def test_whatever_a_span_holds_its_neighbour_stays(fields: dict[str, Any]) -> None:
-    traces = read_traces(body(span(**fields), span(name="neighbour")), decode_traces)
+    traces = read_export(body(span(**fields), span(name="neighbour")), TRACES, decode)
     kept = traces.request.resource_spans[0].scope_spans[0].spans
     assert kept[-1].name == "neighbour"
-    assert traces.spans + traces.refused == 2 and traces.spans == len(kept)
+    assert traces.items + traces.refused == 2 and traces.items == len(kept)
     assert ExportTraceServiceRequest.FromString(traces.payload) == traces.request
 
 
@@ -374,5 +375,5 @@ def test_captured_json_is_read_in_full() -> None:
     for file in files:
         source = msgspec.json.decode(file.read_bytes())
         spans = sum(len(c["spans"]) for r in source["resourceSpans"] for c in r["scopeSpans"])
-        traces = read_traces(file.read_bytes(), decode_traces)
-        assert (traces.spans, traces.refused, dict(traces.notes)) == (spans, 0, {}), file
+        traces = read_export(file.read_bytes(), TRACES, decode)
+        assert (traces.items, traces.refused, dict(traces.notes)) == (spans, 0, {}), file

@@ -78,14 +78,14 @@ def test_a_broken_string_anywhere(index: int) -> None:
 def test_many_broken_strings_and_unknown_fields() -> None:
     unknown = b"\xfa\x07\x03new" + b"\xf8\x07\xff\x01" + b"\xf9\x07" + bytes(8) + b"\xfd\x07" + bytes(4)
     body = full_export().SerializeToString().replace(b"event", b"\xff\xff\xff\xff\xff") + unknown
-    fixed = repair(body)
+    fixed = repair(body, ExportTraceServiceRequest)
     assert (fixed.strings, fixed.too_deep) == (3, 0)
     assert fixed.body.endswith(unknown) and fixed.body.count("\ufffd".encode()) == 15
 
 
 def test_valid_bytes_are_given_back() -> None:
     body = full_export().SerializeToString()
-    assert repair(body).body is body
+    assert repair(body, ExportTraceServiceRequest).body is body
 
 
 def nested(depth: int) -> ExportTraceServiceRequest:
@@ -174,4 +174,4 @@ def test_one_changed_byte_is_never_a_crash(position: int, byte: int) -> None:
 @pytest.mark.parametrize("body", [b"\x0a", b"\x0a\x05", b"\x08" + b"\xff" * 11, b"\x0b", b"\x0c", b"\x09\x01"])
 def test_malformed_fields(body: bytes) -> None:
     with pytest.raises(WireError):
-        repair(body)
+        repair(body, ExportTraceServiceRequest)

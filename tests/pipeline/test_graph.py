@@ -67,7 +67,9 @@ class Machine:
         def settings(kind: Kind, id: ComponentID) -> Settings:
             return Settings(id, log, self.metrics, letters, self.journal.instance)
 
-        builder = Builder(config, self.journal, lambda _: JournalIntake(self.journal), settings, letters, self.metrics)
+        builder = Builder(
+            config, self.journal, lambda _: JournalIntake(self.journal), settings, letters, print, self.metrics
+        )
         self.graph: Graph = builder.build()
         self.graph.receivers.clear()
 
@@ -133,3 +135,39 @@ async def test_a_store_that_was_taken_away_gets_what_the_journal_still_has(
     await again.accept(request(2))
     assert await again.stop()
     assert count(tmp_path / "b.db", "traces") == 2
+
+
+async def test_what_nobody_takes_any_more_is_counted(config: CollectorConfig, tmp_path: Path) -> None:
+    machine = Machine(config)
+    await machine.graph.start()
+    await machine.journal.append(
+        Origin(Signal.TRACES, "otlp/renamed", RECEIVED_AT), request(1).SerializeToString(), request(1)
+    )
+    await machine.accept(request(2))
+    assert await machine.stop()
+    assert count(tmp_path / "a.db", "traces") == 1
+    assert metric(machine.metrics, "openfuse_journal_unclaimed_requests_total", receiver="otlp/renamed") == 1
+
+
+async def test_an_exporter_reached_by_two_ways_keeps_no_cursor(tmp_path: Path) -> None:
+    """The first share of a batch says nothing of the second, so its end must not be committed with it."""
+    path = tmp_path / "config.yaml"
+    text = CONFIG.replace("PATH", str(tmp_path)).replace(
+        "connectors: {genai: {}}", "connectors: {genai: {}, genai/two: {}}"
+    )
+    path.write_text(
+        text.replace("[genai, debug]", "[genai, genai/two]").replace(
+            "receivers: [genai]", "receivers: [genai, genai/two]"
+        )
+    )
+    machine = Machine(load([str(path)], []))
+    await machine.graph.start()
+    await machine.accept(request(1))
+    assert await machine.stop()
+    assert count(tmp_path / "a.db", "openfuse_cursors") == 0
+    assert count(tmp_path / "a.db", "observations") == 3
+    again = Machine(load([str(path)], []))
+    await again.graph.start()
+    await again.accept(request(2))
+    assert await again.stop()
+    assert count(tmp_path / "a.db", "observations") == 6

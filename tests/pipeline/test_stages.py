@@ -6,9 +6,11 @@ import threading
 from pathlib import Path
 
 import msgspec
+import pytest
 import structlog
 
 from openfuse_collector.pipeline.dead_letters import DeadLetters
+from openfuse_collector.pipeline.retry import Stopped
 from openfuse_collector.pipeline.stages import FanOut, Step, Steps
 from openfuse_collector.signals import Batch, Delivery
 from openfuse_collector.telemetry.metrics import Metrics
@@ -70,3 +72,12 @@ def test_fan_out_finishes_when_all_have(tmp_path: Path) -> None:
     FanOut(ends).consume(batch(item([event("a")]), delivery=Delivery(lambda: done.append("done"))))
     assert [names(end) for end in ends] == [["a"], ["a"]]
     assert done == ["done"]
+
+
+def test_going_down_is_not_a_fault_of_the_data(tmp_path: Path) -> None:
+    def run(some: Batch) -> Batch:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        step(run, tmp_path)(batch(item([event("a")])))
+    assert list(tmp_path.iterdir()) == []

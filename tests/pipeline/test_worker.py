@@ -191,3 +191,14 @@ def test_the_same_dead_letter_is_written_once(tmp_path: Path) -> None:
             assert finished.wait(WAIT)
     assert len(letters(tmp_path)) == 1
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".json"] == []
+
+
+def test_data_that_is_no_json_is_set_aside_all_the_same(tmp_path: Path) -> None:
+    odd = event("odd", name="\ud800", input=object())
+    one = batch(item([odd, event("good")]))
+    finished = waiting(one)
+    with worker(Destination(lambda some: PermanentError("no") if "odd" in ids(some) else None), tmp_path) as under_test:
+        under_test.consume(one)
+        assert finished.wait(WAIT)
+    (letter,) = letters(tmp_path)
+    assert "odd" in str(letter["payload"])

@@ -7,8 +7,10 @@ import json
 import socket
 import time
 import urllib.request
+from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from openfuse_collector.config.types import Address
 from openfuse_collector.telemetry.logs import configure_logs
@@ -54,6 +56,13 @@ async def test_a_blocked_loop_is_seen() -> None:
     assert metric(metrics, "openfuse_event_loop_stall_seconds_sum") > 0.2
 
 
+@pytest.fixture
+def structlog_as_it_was() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("structlog_as_it_was")
 def test_json_logs_are_one_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
     log = configure_logs("info", "json")
     log.debug("hidden")

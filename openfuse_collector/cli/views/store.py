@@ -119,7 +119,8 @@ def open_store(path: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("BEGIN")
             yield connection
     except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path} cannot be read as a store: {error}") from error
+        reason = "it holds no traces table" if "no such table" in str(error) else str(error)
+        raise StoreError(f"{path} cannot be read as a store: {reason}") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -227,15 +228,28 @@ WITH RECURSIVE projects (id) AS (
 SELECT id FROM projects WHERE id IS NOT NULL
 """
 
-# As Langfuse adds them up: the tokens of a side are all usage keys that begin with its name, total is one key.
+# As Langfuse adds them up: the tokens of a side are all usage keys that begin with its name, total is one key. Usage counts
+# where there is a total_usage (repetitions of the observations below have none), unless the generation right above says the
+# same: that is the Anthropic SDK inside the span of whoever instruments it.
 _ROLLUP = """
-SELECT trace_id, count(*) AS observations, min(start_time) AS start, max(end_time) AS "end", sum(total_cost) AS cost,
+SELECT trace_id, count(*) AS observations, min(start_time) AS start, max(end_time) AS "end", sum(cost) AS cost,
        max(CASE level WHEN 'ERROR' THEN 3 WHEN 'WARNING' THEN 2 WHEN 'DEBUG' THEN 0 ELSE 1 END) AS level,
        sum(level = 'ERROR') AS errors,
        sum((SELECT sum(value) FROM json_each(usage) WHERE key LIKE 'input%')) AS input_tokens,
        sum((SELECT sum(value) FROM json_each(usage) WHERE key LIKE 'output%')) AS output_tokens,
        sum((SELECT sum(value) FROM json_each(usage) WHERE key = 'total')) AS total_tokens
-FROM (SELECT *, CASE WHEN json_valid(usage_details) THEN usage_details ELSE '{{}}' END AS usage FROM observations)
+FROM (
+  SELECT *, CASE WHEN total_usage IS NOT NULL AND NOT again AND json_valid(usage_details) THEN usage_details ELSE '{{}}' END AS usage,
+         CASE WHEN NOT again THEN total_cost END AS cost
+  FROM (
+    SELECT *, type IN ('GENERATION', 'EMBEDDING') AND EXISTS (
+      SELECT 1 FROM observations AS above
+      WHERE above.project_id = below.project_id AND above.id = below.parent_observation_id AND above.is_deleted = 0
+        AND above.trace_id = below.trace_id AND above.type = below.type AND above.total_usage = below.total_usage
+    ) AS again
+    FROM observations AS below
+  )
+)
 WHERE +project_id = ? AND trace_id IN ({marks}) AND is_deleted = 0
 GROUP BY trace_id
 """

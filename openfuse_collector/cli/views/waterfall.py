@@ -28,8 +28,9 @@ TYPE_STYLES = {
 """Langfuse observation types; the rest is drawn plainly."""
 
 _NARROWEST_BAR = 12
-_MISSING = {"model": 100, "cost": 84, "tokens": 72, "type": 60}
-"""Column -> terminal width below which it is left out."""
+_NARROWEST_NAME = 16
+_GIVE_WAY = (("cost", 0), ("model", 16), ("model", 0), ("tokens", 0), ("type", 0))
+"""(title, cells left to it): who gives way first where the terminal is too narrow for names and bars beside the columns."""
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,18 @@ def usage(observation: Observation) -> tuple[int, int, int]:
 def waterfall(observations: Sequence[Observation], width: int, glyphs: Glyphs = UNICODE) -> list[Text]:
     """The lines of the tree with its bars for a terminal of that many columns, a head line first.
 
-    Narrow terminals lose model, cost, tokens and type, in that order. A status message has a line of its own.
+    Narrow terminals lose cost, model, tokens and type, in that order. A status message has a line of its own.
     """
     if not observations:
         return []
     rows = branches(observations, glyphs)
     table = _cells(rows, width, glyphs)
-    widths = {title: max(map(cell_len, (title, *column))) for title, column in table.items()}
-    taken = sum(len(GAP) + cells for cells in widths.values())
+    taken, widths = _taken(table), _widths(table)
     names = [branch.stem + _name(branch, width, glyphs) for branch in rows]
-    name_width = min(max(map(cell_len, ("observation", *names))), max(16, (width - taken) * 3 // 5))
-    axis = axis_of(observations, max(_NARROWEST_BAR, width - taken - name_width - len(GAP)))
+    room = width - taken - len(GAP)
+    name_width = max(_NARROWEST_NAME, min(room * 3 // 5, room - _NARROWEST_BAR))
+    name_width = min(max(map(cell_len, ("observation", *names))), name_width)
+    axis = axis_of(observations, max(_NARROWEST_BAR, room - name_width))
     titles = _join(
         [set_cell_size("observation", name_width), *(_justify(t, t, widths[t]) for t in table), _scale(axis, glyphs)]
     )
@@ -143,7 +145,7 @@ def content(trace: Trace, width: int, most: int, glyphs: Glyphs = UNICODE) -> li
 
 
 def _cells(rows: Sequence[Branch], width: int, glyphs: Glyphs) -> dict[str, list[str]]:
-    """Column title -> its cell per row; columns that are empty everywhere are left out."""
+    """Column title -> its cell per row, without columns that are empty everywhere or have no room."""
     seen = [branch.observation for branch in rows]
     columns = {
         "type": [one_line(o.type, 12, glyphs) for o in seen],
@@ -152,7 +154,25 @@ def _cells(rows: Sequence[Branch], width: int, glyphs: Glyphs) -> dict[str, list
         "cost": [cost(o.total_cost) for o in seen],
         "time": [_took(o) for o in seen],
     }
-    return {title: cells for title, cells in columns.items() if width >= _MISSING.get(title, 0) and any(cells)}
+    shown = {title: cells for title, cells in columns.items() if any(cells)}
+    for title, cells in _GIVE_WAY:
+        if _taken(shown) + _NARROWEST_NAME + len(GAP) + _NARROWEST_BAR <= width:
+            break
+        column = shown.get(title)
+        if column is not None and cells:
+            shown[title] = [one_line(cell, cells, glyphs) for cell in column]
+        else:
+            shown.pop(title, None)
+    return shown
+
+
+def _widths(table: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    return {title: max(map(cell_len, (title, *column))) for title, column in table.items()}
+
+
+def _taken(table: Mapping[str, Sequence[str]]) -> int:
+    """Cells the columns take, gaps included."""
+    return sum(len(GAP) + cells for cells in _widths(table).values())
 
 
 def _took(observation: Observation) -> str:

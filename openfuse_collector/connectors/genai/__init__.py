@@ -1,4 +1,4 @@
-"""Spans in, Langfuse events out: the connector between OTLP pipelines and the stores."""
+"""Spans and log records in, Langfuse events out: the connector between OTLP pipelines and the stores."""
 
 from openfuse_collector.component import Factory, Kind
 from openfuse_collector.connectors.genai.config import GenAIConfig
@@ -10,7 +10,7 @@ FACTORY = Factory(
     type="genai",
     config=GenAIConfig,
     create=GenAIConnector,
-    signals=frozenset({Signal.TRACES}),
+    signals=frozenset({Signal.TRACES, Signal.LOGS}),
     emits=frozenset({Signal.EVENTS}),
     metrics=METRICS,
 )

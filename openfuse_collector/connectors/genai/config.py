@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class GenAIConfig:
-    """How much the connector remembers."""
+    """What the connector remembers and keeps."""
 
     remembered_traces: int = 10_000
     """Traces whose first sight is remembered, so that it is not announced with every request; 0 remembers none."""
+
+    raw_spans: bool = False
+    """Whether the store keeps every span beside its events, so that `rebuild --remap` can map it again."""
 
     def validate(self) -> Iterator[str]:
         """One sentence per mistake on this level."""

@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from prometheus_client import Counter
 
 from openfuse_collector.component import Settings
 from openfuse_collector.connectors.genai.config import GenAIConfig
+from openfuse_collector.connectors.genai.raw_spans import raw_spans
 from openfuse_collector.connectors.genai.sightings import Sightings
 from openfuse_collector.events.event import Event
-from openfuse_collector.mapping import Failure, map_traces
+from openfuse_collector.mapping import Failure, map_logs, map_traces
 from openfuse_collector.signals import Batch, Item, Signal
 
 FAILED_SPANS = "openfuse_connector_failed_spans"
+FAILED_RECORDS = "openfuse_connector_failed_log_records"
+FILTERED_RECORDS = "openfuse_connector_filtered_log_records"
 SUPPRESSED = "openfuse_connector_suppressed_events"
 METRICS = {
     FAILED_SPANS: "Spans that could not be mapped to events.",
+    FAILED_RECORDS: "Log records that could not be mapped to events.",
+    FILTERED_RECORDS: "Log records that belong to no span or hold no GenAI content; they are not stored.",
     SUPPRESSED: "Shallow trace events that said nothing new.",
 }
 
+WORDS = {Signal.TRACES: "spans", Signal.LOGS: "log records"}
+
 
 class GenAIConnector:
-    """Traces to events. Mapping is pure; the only state is which traces have been announced, an optimisation."""
+    """Traces and logs to events. Mapping is pure; the only state is which traces have been announced, an optimisation."""
 
     def __init__(self, settings: Settings, config: GenAIConfig) -> None:
         self._log = settings.log
         self._sightings = Sightings(config.remembered_traces)
+        self._keep_spans = config.raw_spans
         self._dead_letters = settings.dead_letters
         connector = self._id = str(settings.id)
-        self._failed = settings.metrics.counter(FAILED_SPANS, METRICS[FAILED_SPANS], ["connector"]).labels(connector)
-        self._suppressed = settings.metrics.counter(SUPPRESSED, METRICS[SUPPRESSED], ["connector"]).labels(connector)
+
+        def counter(name: str) -> Counter:
+            return settings.metrics.counter(name, METRICS[name], ["connector"]).labels(connector)
+
+        self._failed = {Signal.TRACES: counter(FAILED_SPANS), Signal.LOGS: counter(FAILED_RECORDS)}
+        self._filtered = counter(FILTERED_RECORDS)
+        self._suppressed = counter(SUPPRESSED)
+        self._convert: dict[Signal, Callable[[Item, str], Item]] = {
+            Signal.TRACES: self._events_of_spans,
+            Signal.LOGS: self._events_of_records,
+        }
 
     async def start(self) -> None:
         """Nothing to prepare."""
@@ -40,15 +60,28 @@ class GenAIConnector:
         """Nothing to release."""
 
     def convert(self, batch: Batch) -> Batch:
-        """The batch with events in place of spans: one item per request, same origin, position and delivery."""
-        items = [self._events_of(item, batch.pipeline) for item in batch.items]
+        """The batch with events in place of spans or log records: one item per request, same origin, position and delivery."""
+        events_of = self._convert[batch.signal]
+        try:
+            items = [events_of(item, batch.pipeline) for item in batch.items]
+        except BaseException:
+            self._sightings.forget()  # what was let through of this batch has gone nowhere
+            raise
         return Batch(Signal.EVENTS, items, batch.pipeline, batch.end, batch.delivery)
 
-    def _events_of(self, item: Item, pipeline: str) -> Item:
+    def _events_of_spans(self, item: Item, pipeline: str) -> Item:
         events, failures = map_traces(item.data, item.origin)
         if failures:
-            self._set_aside(item, pipeline, failures)
-        return msgspec.structs.replace(item, data=self._without_known_sightings(events))
+            self._set_aside(item, pipeline, failures, Signal.TRACES, ExportTraceServiceRequest())
+        spans = raw_spans(item.data) if self._keep_spans else ()
+        return msgspec.structs.replace(item, data=self._without_known_sightings(events), spans=spans)
+
+    def _events_of_records(self, item: Item, pipeline: str) -> Item:
+        events, failures, filtered = map_logs(item.data, item.origin)
+        if failures:
+            self._set_aside(item, pipeline, failures, Signal.LOGS, ExportLogsServiceRequest())
+        self._filtered.inc(filtered)
+        return msgspec.structs.replace(item, data=events)
 
     def _without_known_sightings(self, events: list[Event]) -> list[Event]:
         if not events or not events[-1].shallow:  # mapping puts shallow events last
@@ -57,12 +90,13 @@ class GenAIConnector:
         self._suppressed.inc(len(events) - len(kept))
         return kept
 
-    def _set_aside(self, item: Item, pipeline: str, failures: Sequence[Failure]) -> None:
-        """The spans of a request that could not be mapped become one dead letter."""
-        self._failed.inc(len(failures))
-        self._log.error("spans not mapped", spans=len(failures), first=failures[0].path, project=item.origin.project_id)
-        unmapped = ExportTraceServiceRequest()
+    def _set_aside(self, item: Item, pipeline: str, failures: Sequence[Failure], signal: Signal, unmapped: Any) -> None:
+        """What could not be mapped of a request becomes one dead letter; `unmapped` is the empty request to put it in."""
+        count, what = len(failures), WORDS[signal]
+        self._failed[signal].inc(count)
+        where = {"first": failures[0].path, "project": item.origin.project_id}
+        self._log.error(f"{what} not mapped", **{what.replace(" ", "_"): count}, **where)
         for failure in failures:
             unmapped.MergeFrom(failure.request)
-        reason = f"{len(failures)} spans not mapped, the first: {failures[0].reason}"
-        self._dead_letters.add(item, pipeline, self._id, reason, Signal.TRACES, unmapped)
+        reason = f"{count} {what} not mapped, the first: {failures[0].reason}"
+        self._dead_letters.add(item, pipeline, self._id, reason, signal, unmapped)

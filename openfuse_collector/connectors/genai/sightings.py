@@ -33,3 +33,7 @@ class Sightings:
         if len(self._earliest) > self._capacity:
             self._earliest.popitem(last=False)
         return True
+
+    def forget(self) -> None:
+        """Every trace is news again. Costs a few events that say nothing new, never a row."""
+        self._earliest.clear()

@@ -8,6 +8,7 @@ import sqlite3
 from openfuse_collector.component import Settings
 from openfuse_collector.errors import CollectorError, PermanentError, RetryableError
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
+from openfuse_collector.exporters.sqlite.statements import TABLES
 from openfuse_collector.exporters.sqlite.store import Store
 from openfuse_collector.signals import Batch
 from openfuse_collector.store.enrichment import configured_enrichment
@@ -36,7 +37,8 @@ class SqliteExporter:
         metrics, id = settings.metrics, str(settings.id)
         written = metrics.counter("openfuse_store_written_rows", "Rows the store has committed.", ["exporter", "table"])
         self._raw = written.labels(id, "raw_events")
-        self._rows = {kind: written.labels(id, kind) for kind in ("trace", "observation", "score")}
+        self._spans = written.labels(id, "openfuse_raw_spans")
+        self._rows = {kind: written.labels(id, kind) for kind in TABLES}
         self._known = metrics.counter(
             "openfuse_store_duplicate_events", "Events the store already had.", ["exporter"]
         ).labels(id)
@@ -55,14 +57,16 @@ class SqliteExporter:
     def export(self, batch: Batch) -> None:
         """Write one batch and its cursor in one transaction."""
         events = [event for item in batch.items for event in item.data]
+        spans = [(item.origin, span) for item in batch.items for span in item.spans]
         cursor = None if batch.end is None else (self._settings.instance, batch.pipeline, batch.end)
         try:
-            changes = self._store.write(events, cursor)
+            changes = self._store.write(events, cursor, spans)
         except UNSTORABLE as error:
             raise PermanentError(f"{type(error).__name__}: {error}") from error
         except sqlite3.Error as error:
             raise RetryableError(f"{self._path}: {error}") from error
         self._raw.inc(len(changes.raw))
         self._known.inc(len(events) - len(changes.raw))
-        for kind, rows in changes.rows.items():
-            self._rows[kind].inc(len(rows))
+        self._spans.inc(changes.spans)
+        for kind in TABLES.keys() & changes.rows.keys():
+            self._rows[kind].inc(len(changes.rows[kind]))

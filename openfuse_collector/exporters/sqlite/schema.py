@@ -158,7 +158,29 @@ CREATE TABLE openfuse_dead_letters (
 );
 """
 
-MIGRATIONS: tuple[tuple[str, str], ...] = (("0001 tables", RAW_EVENTS + TRACES + OBSERVATIONS + SCORES + OWN),)
+RAW_SPANS = """
+CREATE TABLE openfuse_raw_spans (
+  openfuse_trace INTEGER NOT NULL,  -- 64-bit hash of (project_id, trace_id), see README
+  source TEXT NOT NULL,  -- digest of span, scope and resource: `source` in the metadata of the events made of it
+  project_id TEXT NOT NULL,
+  trace_id TEXT NOT NULL,
+  span_id TEXT NOT NULL,
+  start_time INTEGER NOT NULL,
+  ingested_at INTEGER NOT NULL,
+  received_at INTEGER NOT NULL,  -- epoch nanoseconds; with the next four: who sent it, through what, when
+  receiver TEXT NOT NULL,
+  public_key TEXT NOT NULL,
+  sdk_name TEXT NOT NULL,
+  sdk_version TEXT NOT NULL,
+  payload BLOB NOT NULL  -- OTLP ResourceSpans with this one span, zstd
+);
+CREATE UNIQUE INDEX openfuse_raw_spans_once ON openfuse_raw_spans (openfuse_trace, source);
+"""
+
+MIGRATIONS: tuple[tuple[str, str], ...] = (
+    ("0001 tables", RAW_EVENTS + TRACES + OBSERVATIONS + SCORES + OWN),
+    ("0002 raw spans", RAW_SPANS),
+)
 """Applied in order, each once. Never edit one that was released; add the next."""
 
 LEDGER = "CREATE TABLE IF NOT EXISTS openfuse_schema_migrations (name TEXT PRIMARY KEY, applied_at INTEGER NOT NULL)"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from openfuse_collector.auth import AuthError, Identity, credentials_of
 from openfuse_collector.component import Settings
 from openfuse_collector.errors import CollectorError, ConfigError
 from openfuse_collector.extensions.api_keys import METRICS
 from openfuse_collector.extensions.api_keys.config import ApiKeysConfig
-from openfuse_collector.extensions.api_keys.identity import AuthError, Identity, credentials_of
 from openfuse_collector.extensions.api_keys.keyring import Keyring, build_keyring, check
 
 _NAME = "openfuse_auth_requests"

@@ -7,12 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from openfuse_collector.config.nodes import Problem
-from openfuse_collector.config.parse import parse
-from openfuse_collector.config.unmarshal import unmarshal
-from openfuse_collector.errors import ConfigError
-from openfuse_collector.extensions.api_keys.config import ApiKeysConfig, ProjectConfig, Projects, project_of, twice
-from openfuse_collector.extensions.api_keys.identity import (
+from openfuse_collector.auth import (
     INVALID_CREDENTIALS,
     INVALID_PUBLIC_KEY,
     AuthError,
@@ -20,6 +15,11 @@ from openfuse_collector.extensions.api_keys.identity import (
     Identity,
     Scope,
 )
+from openfuse_collector.config.nodes import Problem
+from openfuse_collector.config.parse import parse
+from openfuse_collector.config.unmarshal import unmarshal
+from openfuse_collector.errors import ConfigError
+from openfuse_collector.extensions.api_keys.config import ApiKeysConfig, ProjectConfig, Projects, project_of, twice
 from openfuse_collector.extensions.api_keys.secrets import NOBODY, SecretHash
 
 

@@ -19,6 +19,6 @@ def _content(span: SpanView) -> Content:
     return Content(parsed(span.first_set(_INPUTS)), parsed(span.first_set(_OUTPUTS)))
 
 
-CONTENT: ContentRule = Rule(_content, frozenset((*_INPUTS, *_OUTPUTS)), scope=SCOPE)
+CONTENT: ContentRule = Rule(_content, (*_INPUTS, *_OUTPUTS), scope=SCOPE)
 
 VOCABULARY = Vocabulary(consumed=frozenset((*_INPUTS, *_OUTPUTS)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from openfuse_collector.enrich.log_vocabulary import CHOICE_EVENT, DETAILS_EVENT, MESSAGE_EVENTS
 from openfuse_collector.mapping.coercion import json_text, number, parse_json, parsed, spelled, truthy
 from openfuse_collector.mapping.rule import (
     Content,
@@ -25,12 +26,12 @@ OPERATION = "gen_ai.operation.name"
 INPUT_MESSAGES, OUTPUT_MESSAGES = "gen_ai.input.messages", "gen_ai.output.messages"
 INSTRUCTIONS = "gen_ai.system_instructions"
 TOOL_ARGUMENTS, TOOL_RESULT = "gen_ai.tool.call.arguments", "gen_ai.tool.call.result"
-DETAILS_EVENT = "gen_ai.client.inference.operation.details"
-CHOICE_EVENT = "gen_ai.choice"
-MESSAGE_EVENTS = {f"gen_ai.{role}.message": role for role in ("system", "user", "assistant", "tool")}
 
 AGENT_OPERATIONS = ("invoke_agent", "agent_step")
 """Their usage is the sum of the chat spans below, so Langfuse leaves model, usage and cost out."""
+
+_SUMMING_OPERATIONS = ("invoke_workflow", "invoke_graph", "invoke_swarm", "execute_event_loop_cycle")
+"""OpenLIT (Agno, LangGraph) and Strands write the usage of all calls of a workflow on these. Langfuse keeps it."""
 
 _OPERATIONS = {
     **dict.fromkeys(("chat", "completion", "text_completion", "generate_content", "generate"), "GENERATION"),
@@ -95,12 +96,15 @@ def _tool_call(span: SpanView) -> Content:
     return Content(span.attributes.get(TOOL_ARGUMENTS), span.attributes.get(TOOL_RESULT))
 
 
-def _event_details(span: SpanView) -> Content | None:
+def _event_details(span: SpanView) -> Content:
+    """Each side from the first event that has it: Strands writes one for the instructions, the input and the output each."""
+    asked = answered = None
     for event in span.events:
         found = messages_of(event.attributes) if event.name == DETAILS_EVENT else None
         if found is not None:
-            return found
-    return None
+            asked = found.input if asked is None else asked
+            answered = found.output if answered is None else answered
+    return Content(asked, answered)
 
 
 def _event_messages(span: SpanView) -> Content | None:
@@ -137,7 +141,7 @@ def _side_of_event(attributes: dict[str, Any] | None, prefix: str) -> Any:
     return unflatten(attributes, prefix, attributes) or attributes
 
 
-MESSAGES: ContentRule = Rule(_messages, frozenset((INPUT_MESSAGES, OUTPUT_MESSAGES, TOOL_ARGUMENTS, TOOL_RESULT)))
+MESSAGES: ContentRule = Rule(_messages, (INPUT_MESSAGES, OUTPUT_MESSAGES, TOOL_ARGUMENTS, TOOL_RESULT))
 EVENT_DETAILS: ContentRule = Rule(_event_details, events=True)
 EVENT_MESSAGES: ContentRule = Rule(_event_messages, events=True)
 PROMPT_EVENTS: ContentRule = Rule(_prompt_events, events=True)
@@ -156,7 +160,7 @@ def _cost(span: SpanView) -> dict[str, Any] | None:
     return None if cost is None or cost == "" else {"total": cost}
 
 
-COST: MapRule = Rule(_cost, frozenset(("gen_ai.usage.cost",)))
+COST: MapRule = Rule(_cost, ("gen_ai.usage.cost",))
 
 _COST_PARTS = {"gen_ai.cost.input": "input", "gen_ai.cost.output": "output", "gen_ai.cost.total": "total"}
 
@@ -175,23 +179,28 @@ def _seconds_to_first_token(span: SpanView) -> str | None:
     return after(span.start, wait if wait > lasted else wait * 1000)
 
 
+def _repeats(span: SpanView) -> bool:
+    return span.attributes[OPERATION] in _SUMMING_OPERATIONS
+
+
 VOCABULARY = Vocabulary(
     types=(
         by_spelling(OPERATION, _MORE_OPERATIONS),
         if_any(("gen_ai.retrieval.documents", "gen_ai.retrieval.query.text"), "RETRIEVER"),
     ),
     content=(
-        Rule(_tool_call, frozenset((TOOL_ARGUMENTS, TOOL_RESULT))),
+        Rule(_tool_call, (TOOL_ARGUMENTS, TOOL_RESULT)),
         sides(("gen_ai.retrieval.query.text",), ("gen_ai.retrieval.documents",)),
         sides(("gen_ai.task.input", "gen_ai.workflow.input"), ("gen_ai.task.output", "gen_ai.workflow.output")),
-        Rule(_instructions_alone, frozenset((INSTRUCTIONS,))),
+        Rule(_instructions_alone, (INSTRUCTIONS,)),
     ),
-    cost=(Rule(_cost_parts, frozenset(_COST_PARTS)),),
+    cost=(Rule(_cost_parts, tuple(_COST_PARTS)),),
     first_token=(
         Rule(
             _seconds_to_first_token,
-            frozenset(("gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_first_token")),
+            ("gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_first_token"),
         ),
     ),
+    repeats=(Rule(_repeats, (OPERATION,)),),
     consumed=frozenset((INPUT_MESSAGES, OUTPUT_MESSAGES, INSTRUCTIONS, TOOL_ARGUMENTS, TOOL_RESULT)),
 )

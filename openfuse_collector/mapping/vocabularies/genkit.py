@@ -66,18 +66,27 @@ def _count(usage: dict[str, Any], name: str) -> int | float:
     return value if isinstance(value, int | float) else 0
 
 
-_BOTH = frozenset((INPUT, OUTPUT))
+_BOTH = (INPUT, OUTPUT)
 CONTENT: ContentRule = Rule(_content, _BOTH, scope=SCOPE)
 
 PARAMETERS: MapRule = Rule(_parameters, scope=SCOPE)
-USAGE: MapRule = Rule(_usage, frozenset((OUTPUT,)), scope=SCOPE)
+USAGE: MapRule = Rule(_usage, (OUTPUT,), scope=SCOPE)
 
 
 _MORE_TYPES = by_value(SUBTYPE, {"flow": "CHAIN", "agent": "AGENT", "indexer": "RETRIEVER", "reranker": "RETRIEVER"})
 """Plain spans for Langfuse."""
 
+_CALLS = ("model", "background-model", "embedder")
+
+
+def _repeats(span: SpanView) -> bool:
+    """`generate` and the flows around it hand the model's response on, usage included."""
+    return span.attributes.get(SUBTYPE) not in _CALLS
+
+
 VOCABULARY = Vocabulary(
     types=(_MORE_TYPES,),
     content=(Rule(_content, _BOTH),),
-    consumed=_BOTH,
+    repeats=(Rule(_repeats, (OUTPUT,), scope=SCOPE),),
+    consumed=frozenset(_BOTH),
 )

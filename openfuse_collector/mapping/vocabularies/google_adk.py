@@ -27,7 +27,7 @@ def _side(attributes: dict[str, Any], llm: str, tool: str) -> Any:
     return value if truthy(value) and value != "{}" else attributes.get(tool)
 
 
-CONTENT: ContentRule = Rule(_content, frozenset((LLM_REQUEST, LLM_RESPONSE, _TOOL_ARGUMENTS, _TOOL_RESPONSE)))
+CONTENT: ContentRule = Rule(_content, (LLM_REQUEST, LLM_RESPONSE, _TOOL_ARGUMENTS, _TOOL_RESPONSE))
 
 
 def cached_tokens(span: SpanView) -> int | float:

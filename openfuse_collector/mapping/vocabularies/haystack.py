@@ -25,7 +25,7 @@ def _by_component(span: SpanView) -> str | None:
     return next((type_ for ending, type_ in _ENDINGS if component.endswith(ending)), "CHAIN")
 
 
-TYPE: TypeRule = Rule(_by_component, frozenset((COMPONENT,)))
+TYPE: TypeRule = Rule(_by_component, (COMPONENT,))
 
 VOCABULARY = Vocabulary(
     types=(TYPE,),

@@ -76,7 +76,7 @@ def _at_most_3_3(version: str) -> bool:
     return numbers is None or (int(numbers[1]), int(numbers[2] or 0)) <= (3, 3)
 
 
-MISTYPED_GENERATION: TypeRule = Rule(_mistyped_generation, frozenset(_GENERATION_ONLY), scope="langfuse-sdk")
+MISTYPED_GENERATION: TypeRule = Rule(_mistyped_generation, tuple(_GENERATION_ONLY), scope="langfuse-sdk")
 
 
 def _observation_content(span: SpanView) -> Content:
@@ -95,10 +95,8 @@ def _trace_side(attributes: dict[str, Any], own: str, fallback: str) -> Any:
     return value if value is not None and truthy(value) else attributes.get(fallback)
 
 
-OBSERVATION_CONTENT: ContentRule = Rule(_observation_content, frozenset((OBSERVATION_INPUT, OBSERVATION_OUTPUT)))
-TRACE_CONTENT: ContentRule = Rule(
-    _trace_content, frozenset((OBSERVATION_INPUT, OBSERVATION_OUTPUT, TRACE_INPUT, TRACE_OUTPUT))
-)
+OBSERVATION_CONTENT: ContentRule = Rule(_observation_content, (OBSERVATION_INPUT, OBSERVATION_OUTPUT))
+TRACE_CONTENT: ContentRule = Rule(_trace_content, (OBSERVATION_INPUT, OBSERVATION_OUTPUT, TRACE_INPUT, TRACE_OUTPUT))
 
 
 def _usage(span: SpanView) -> dict[str, Any] | None:
@@ -122,8 +120,8 @@ def _cost(span: SpanView) -> dict[str, Any] | None:
     return cost if isinstance(cost, dict) else {}
 
 
-USAGE: MapRule = Rule(_usage, frozenset((USAGE_DETAILS,)))
-COST: MapRule = Rule(_cost, frozenset((COST_DETAILS,)))
+USAGE: MapRule = Rule(_usage, (USAGE_DETAILS,))
+COST: MapRule = Rule(_cost, (COST_DETAILS,))
 
 
 def parameters(span: SpanView) -> dict[str, Any] | None:
@@ -138,7 +136,7 @@ def parameters(span: SpanView) -> dict[str, Any] | None:
     return None
 
 
-PARAMETERS: MapRule = Rule(parameters, frozenset((MODEL_PARAMETERS,)))
+PARAMETERS: MapRule = Rule(parameters, (MODEL_PARAMETERS,))
 
 
 def _first_token(span: SpanView) -> str | None:
@@ -150,7 +148,7 @@ def _first_token(span: SpanView) -> str | None:
     return moment
 
 
-FIRST_TOKEN: Rule[str] = Rule(_first_token, frozenset((COMPLETION_START,)))
+FIRST_TOKEN: Rule[str] = Rule(_first_token, (COMPLETION_START,))
 
 
 def prompt_link(span: SpanView) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from openfuse_collector.mapping.rule import Vocabulary, by_spelling
+from openfuse_collector.mapping.rule import Rule, Vocabulary, by_spelling
+from openfuse_collector.mapping.span_view import SpanView
 
+KIND = "langsmith.span.kind"
 _KINDS = {
     "llm": "GENERATION",
     "chain": "CHAIN",
@@ -14,7 +16,14 @@ _KINDS = {
     "parser": "CHAIN",
 }
 
+
+def _repeats(span: SpanView) -> bool:
+    """LangSmith adds the tokens of the runs below to chains."""
+    return span.attributes[KIND] not in ("llm", "embedding")
+
+
 VOCABULARY = Vocabulary(
-    types=(by_spelling("langsmith.span.kind", _KINDS),),
+    types=(by_spelling(KIND, _KINDS),),
+    repeats=(Rule(_repeats, (KIND,)),),
     session=("langsmith.trace.session_id", "langsmith.metadata.session_id", "langsmith.metadata.thread_id"),
 )

@@ -32,8 +32,8 @@ def _first_token(span: SpanView) -> str | None:
 
 VOCABULARY = Vocabulary(
     types=(by_spelling(SPAN_TYPE, _TYPES),),
-    content=(Rule(_content, frozenset((SPAN_TYPE,))),),
-    first_token=(Rule(_first_token, frozenset(("mastra.completion_start_time",))),),
+    content=(Rule(_content, (SPAN_TYPE,)),),
+    first_token=(Rule(_first_token, ("mastra.completion_start_time",)),),
     session=("mastra.metadata.sessionId", "mastra.metadata.threadId", "sessionId"),
     user=("mastra.metadata.userId",),
 )

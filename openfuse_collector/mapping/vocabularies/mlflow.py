@@ -35,7 +35,7 @@ def _usage(span: SpanView) -> dict[str, Any] | None:
     } or None
 
 
-USAGE: MapRule = Rule(_usage, frozenset((TOKEN_USAGE,)))
+USAGE: MapRule = Rule(_usage, (TOKEN_USAGE,))
 
 VOCABULARY = Vocabulary(
     types=(by_spelling("mlflow.spanType", _SPAN_TYPES),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from openfuse_collector.mapping.coercion import BROKEN, scalar_map, truthy
@@ -20,6 +21,8 @@ from openfuse_collector.mapping.span_view import SpanView
 from openfuse_collector.mapping.unflatten import unflatten
 
 KIND = "openinference.span.kind"
+NESTED_CALL = re.compile(r"llm\.output_messages\.\d+\.message\.tool_calls\.\d+\.")
+"""Keys below which there is a tool call."""
 
 _KINDS = {
     "CHAIN": "CHAIN",
@@ -44,6 +47,17 @@ def _messages(span: SpanView) -> Content:
         unflatten(attributes, "llm.input_messages", attributes),
         unflatten(attributes, "llm.output_messages", attributes),
     )
+
+
+def nested_calls(span: SpanView) -> list[Any]:
+    """Tool calls of flattened output messages, which `output.value` hides when it is there too."""
+    messages = _messages(span).output
+    return [
+        call
+        for item in (messages if isinstance(messages, list) else ())
+        if isinstance(item, dict) and isinstance(item.get("message"), dict)
+        for call in item["message"].get("tool_calls") or ()
+    ]
 
 
 def _documents(span: SpanView) -> Content:
@@ -86,13 +100,21 @@ def _parameters(key: str) -> MapRule:
         value = span.json(key)
         return scalar_map(value) if value is not BROKEN and truthy(value) else None
 
-    return Rule(apply, frozenset((key,)))
+    return Rule(apply, (key,))
 
 
 INVOCATION_PARAMETERS: MapRule = _parameters("llm.invocation_parameters")
 MODEL_CONFIG: MapRule = _parameters("model_config")
-COST: MapRule = Rule(_cost, frozenset(("llm.cost.total",)))
+COST: MapRule = Rule(_cost, ("llm.cost.total",))
 MESSAGES: ContentRule = Rule(_messages, prefixes=("llm.input_messages", "llm.output_messages"))
+
+_SMOLAGENTS = "openinference.instrumentation.smolagents"
+
+
+def _repeats(span: SpanView) -> bool:
+    """SmolAgents gives agents and steps the tokens of their model calls."""
+    return bool(span.attributes[KIND] != "LLM")
+
 
 VOCABULARY = Vocabulary(
     types=(by_spelling(KIND, _MORE_KINDS),),
@@ -101,7 +123,8 @@ VOCABULARY = Vocabulary(
         Rule(_documents, prefixes=("retrieval.documents.", "reranker.output_documents.")),
         Rule(_embeddings, prefixes=("embedding.embeddings.",)),
     ),
-    cost=(Rule(_cost_parts, frozenset(_COST_PARTS)),),
+    cost=(Rule(_cost_parts, tuple(_COST_PARTS)),),
+    repeats=(Rule(_repeats, (KIND,), scope=_SMOLAGENTS),),
     model=("embedding.model_name", "reranker.model_name"),
     consumed=frozenset(("input.value", "output.value")),
     consumed_prefixes=("llm.input_messages", "llm.output_messages"),

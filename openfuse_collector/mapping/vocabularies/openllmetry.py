@@ -36,7 +36,7 @@ def _total_only(span: SpanView) -> dict[str, Any]:
     return {"total": span.attributes["llm.usage.total_tokens"]}
 
 
-TOTAL_ONLY: MapRule = Rule(_total_only, frozenset(("llm.usage.total_tokens",)))
+TOTAL_ONLY: MapRule = Rule(_total_only, ("llm.usage.total_tokens",))
 
 VOCABULARY = Vocabulary(
     types=(

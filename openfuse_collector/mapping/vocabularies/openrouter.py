@@ -6,13 +6,13 @@ from typing import Any
 
 from openfuse_collector.mapping.span_view import SpanView
 
+SERVICE = "openrouter"
+"""Its `service.name`."""
 _EVALUATOR = "langfuse-llm-as-a-judge"
 
 
 def evaluator_environment(span: SpanView) -> str | None:
-    """The environment a failed evaluator request was made for, None for every other span."""
-    if span.surroundings.resource.get("service.name") != "openrouter":
-        return None
+    """The environment a failed evaluator request of OpenRouter's was made for, None for its other spans."""
     if span.attributes.get("openrouter.source") != "openrouter":
         return None
     completion = span.json_object("gen_ai.completion")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import Any
 
+from openfuse_collector.enrich.log_vocabulary import CHOICE_EVENT
 from openfuse_collector.mapping.coercion import parse_json, truthy
 from openfuse_collector.mapping.rule import Content, ContentRule, Rule, Vocabulary, sides
 from openfuse_collector.mapping.span_view import SpanView
-from openfuse_collector.mapping.vocabularies.gen_ai import CHOICE_EVENT, INSTRUCTIONS, with_instructions
+from openfuse_collector.mapping.vocabularies.gen_ai import INSTRUCTIONS, OPERATION, with_instructions
 
 SCOPE = "pydantic-ai"
 
@@ -37,8 +38,8 @@ def _agent(span: SpanView) -> Content:
     return Content(messages, span.attributes.get("final_result"))
 
 
-EVENTS: ContentRule = Rule(_events, frozenset(("events",)))
-AGENT: ContentRule = Rule(_agent, frozenset(("pydantic_ai.all_messages", "final_result")), scope=SCOPE)
+EVENTS: ContentRule = Rule(_events, ("events",))
+AGENT: ContentRule = Rule(_agent, ("pydantic_ai.all_messages", "final_result"), scope=SCOPE)
 
 
 def _agent_of_version_0(span: SpanView) -> Content:
@@ -53,11 +54,17 @@ def _is_answer(item: Any) -> bool:
     return isinstance(item, dict) and item.get("role") in ("assistant", "tool")
 
 
+def _repeats(span: SpanView) -> bool:
+    """Before 2.0 agent runs have the usage of all their requests, and only requests name an operation."""
+    return OPERATION not in span.attributes
+
+
 VOCABULARY = Vocabulary(
+    repeats=(Rule(_repeats, scope=SCOPE),),
     content=(
         sides(("request_data",), ("response_data", "response")),
         sides(("raw_input",), ("final_result",)),
-        Rule(_agent_of_version_0, frozenset(("all_messages_events",))),
+        Rule(_agent_of_version_0, ("all_messages_events",)),
     ),
     consumed=frozenset(
         (

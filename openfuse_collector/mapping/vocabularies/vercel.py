@@ -69,8 +69,8 @@ def _tool_call(span: SpanView) -> str | None:
     return "TOOL" if _operation_is(span, ("ai.toolCall",)) else None
 
 
-MODEL_CALL: TypeRule = Rule(_model_call, frozenset((OPERATION, "operation.name")))
-TOOL_CALL: TypeRule = Rule(_tool_call, frozenset((OPERATION, "operation.name")))
+MODEL_CALL: TypeRule = Rule(_model_call, (OPERATION, "operation.name"))
+TOOL_CALL: TypeRule = Rule(_tool_call, (OPERATION, "operation.name"))
 
 
 def _content(span: SpanView) -> Content:
@@ -88,7 +88,7 @@ def _answer(attributes: dict[str, Any]) -> Any:
     return next((attributes[key] for key in _OUTPUTS if key in attributes), None)
 
 
-CONTENT: ContentRule = Rule(_content, frozenset((*_INPUTS, *_OUTPUTS, "ai.response.text")), scope=SCOPE)
+CONTENT: ContentRule = Rule(_content, (*_INPUTS, "ai.response.text", *_OUTPUTS), scope=SCOPE)
 
 _SETTINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("maxSteps", ("ai.settings.maxSteps",)),
@@ -218,7 +218,7 @@ def _first_token(span: SpanView) -> str | None:
     return after(span.start, wait) if wait else None
 
 
-FIRST_TOKEN: Rule[str] = Rule(_first_token, frozenset(_FIRST_CHUNK))
+FIRST_TOKEN: Rule[str] = Rule(_first_token, tuple(_FIRST_CHUNK))
 
 
 def _embedding(span: SpanView) -> Content:
@@ -234,9 +234,17 @@ def _parsed_items(written: Any) -> Any:
     return [parsed(item) for item in written] if isinstance(written, list) else parsed(written)
 
 
-_EMBEDDING: ContentRule = Rule(_embedding, frozenset(("ai.value", "ai.values", "ai.embedding", "ai.embeddings")))
+_EMBEDDING: ContentRule = Rule(_embedding, ("ai.value", "ai.values", "ai.embedding", "ai.embeddings"))
+
+
+def _repeats(span: SpanView) -> bool:
+    """`ai.generateText` sums up its `ai.generateText.doGenerate`, and so for every function there is."""
+    operation = span.attributes[OPERATION]
+    return isinstance(operation, str) and operation.count(".") == 1 and operation != "ai.toolCall"
+
 
 VOCABULARY = Vocabulary(
+    repeats=(Rule(_repeats, (OPERATION,), scope=SCOPE),),
     content=(_EMBEDDING,),
     consumed=frozenset((*_INPUTS, *_OUTPUTS, "ai.response.text")),
     consumed_prefixes=("ai.telemetry.metadata",),

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from openfuse_collector.auth import AuthError
 from openfuse_collector.errors import PermanentError, RetryableError
-from openfuse_collector.extensions.api_keys.identity import AuthError
 from openfuse_collector.pdata.errors import TooLargeError
 from openfuse_collector.receivers.langfuse.failures import AnswerError, invalid_request
 

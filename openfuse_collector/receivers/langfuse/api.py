@@ -10,9 +10,9 @@ from http import HTTPStatus
 from aiohttp import web
 
 from openfuse_collector import __version__
+from openfuse_collector.auth import Authenticator, AuthError, Identity, OpenDoor, Scope
 from openfuse_collector.component import Intake, Settings
 from openfuse_collector.errors import RetryableError
-from openfuse_collector.extensions.api_keys.identity import Authenticator, AuthError, Identity, OpenDoor, Scope
 from openfuse_collector.receivers.langfuse.answers import INTERNAL, answer_of, later, reply
 from openfuse_collector.receivers.langfuse.attribution import sdk_of
 from openfuse_collector.receivers.langfuse.calls import Context, Judged, Read

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import msgspec
 
+from openfuse_collector.auth import Scope
 from openfuse_collector.events.text import cleaned, parse_json
-from openfuse_collector.extensions.api_keys.identity import Scope
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.receivers.langfuse.deprecated import legacy_event
 from openfuse_collector.receivers.langfuse.failures import AnswerError, invalid_request, unfit

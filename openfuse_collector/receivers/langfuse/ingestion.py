@@ -9,9 +9,9 @@ from collections import Counter
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
+from openfuse_collector.auth import Scope
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.order import instant
-from openfuse_collector.extensions.api_keys.identity import Scope
 from openfuse_collector.receivers.langfuse.sampling import is_kept, trace_id_of
 from openfuse_collector.receivers.langfuse.schemas.bodies import ENTITY_OF, SDK_LOG_TYPE
 from openfuse_collector.receivers.langfuse.schemas.envelope import Envelope, read_envelope

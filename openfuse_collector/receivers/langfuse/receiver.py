@@ -24,13 +24,15 @@ _READ_BUFFER = 256 * 1024
 
 
 class LangfuseReceiver:
-    """One configured receiver. Where it has no endpoint, whoever made it mounts `routes()`."""
+    """One configured receiver. Where it has no endpoint, it is a guest on the port of OTLP/HTTP."""
 
     def __init__(self, settings: Settings, config: LangfuseConfig, intake: Intake) -> None:
         self._settings = settings
         self._endpoint = config.endpoint
         self._api = LangfuseApi(settings, config, intake)
         self._runner: web.AppRunner | None = None
+        if config.endpoint is None:
+            settings.http_port.offer(self.routes())
         name = "openfuse_receiver_in_flight_bytes"
         gauge = settings.metrics.gauge(name, METRICS[name], ("receiver",))
         gauge.labels(str(settings.id)).set_function(lambda: self._api.in_flight.used)

@@ -7,7 +7,7 @@ from functools import partial
 
 from aiohttp import web
 
-from openfuse_collector.extensions.api_keys.identity import Scope
+from openfuse_collector.auth import Scope
 from openfuse_collector.receivers.langfuse import calls
 from openfuse_collector.receivers.langfuse.answers import METHOD_NOT_ALLOWED, reply
 from openfuse_collector.receivers.langfuse.api import LangfuseApi

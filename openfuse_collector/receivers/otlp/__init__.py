@@ -1,4 +1,4 @@
-"""Takes OpenTelemetry traces over gRPC and HTTP (protobuf and JSON)."""
+"""Takes OpenTelemetry traces and logs over gRPC and HTTP (protobuf and JSON)."""
 
 from openfuse_collector.component import Factory, Kind
 from openfuse_collector.receivers.otlp.config import OtlpConfig
@@ -11,6 +11,6 @@ FACTORY = Factory(
     type="otlp",
     config=OtlpConfig,
     create=OtlpReceiver,
-    signals=frozenset({Signal.TRACES}),
+    signals=frozenset({Signal.TRACES, Signal.LOGS}),
     metrics=METRICS,
 )

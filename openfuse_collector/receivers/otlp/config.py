@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from openfuse_collector.config.types import Address, Duration, Size
+from openfuse_collector.signals import Signal
 
 MIB = 1024 * 1024
 
@@ -111,6 +112,8 @@ class HttpConfig:
     """Larger bodies, before or after decompression, are refused for good."""
     traces_url_path: str = "/v1/traces"
     """Beside it, /api/public/otel/v1/traces always takes traces too: Langfuse SDKs send there."""
+    logs_url_path: str = "/v1/logs"
+    """The same for logs."""
     cors: CorsConfig | None = None
     tls: TlsConfig | None = None
     read_timeout: Duration = Duration(30)
@@ -123,14 +126,27 @@ class HttpConfig:
     @property
     def traces_path(self) -> str:
         """The path with its leading slash."""
-        return "/" + self.traces_url_path.lstrip("/")
+        return self.paths[Signal.TRACES]
+
+    @property
+    def paths(self) -> dict[Signal, str]:
+        """Signal -> path with its leading slash."""
+        configured = {
+            Signal.TRACES: self.traces_url_path,
+            Signal.LOGS: self.logs_url_path,
+            Signal.METRICS: "v1/metrics",
+        }
+        return {signal: "/" + path.lstrip("/") for signal, path in configured.items()}
 
     def validate(self) -> Iterator[str]:
         """One sentence per mistake on this level."""
         if self.max_request_body_size <= 0:
             yield "max_request_body_size must be positive"
-        if any(character in self.traces_url_path for character in "{}?# "):
-            yield "traces_url_path must be a plain path"
+        for key in ("traces_url_path", "logs_url_path"):
+            if any(character in getattr(self, key) for character in "{}?# "):
+                yield f"{key} must be a plain path"
+        if len(set(self.paths.values())) < len(self.paths):
+            yield "traces_url_path and logs_url_path must be paths of their own"
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from openfuse_collector.pdata import otlp_json, otlp_protobuf
+from openfuse_collector.pdata.decoded import Decode
+from openfuse_collector.pdata.exports import Export
 from openfuse_collector.pdata.status import Failure
-from openfuse_collector.pdata.traces import Decode, Traces
 
 
 class Encoding(NamedTuple):
@@ -19,40 +19,46 @@ class Encoding(NamedTuple):
     decode: Decode
     inline: int
     """Bodies of up to so many bytes are decoded on the event loop, where that takes a few milliseconds."""
-    success: Callable[[Traces], bytes]
+    success: Callable[[Export], bytes]
     failure: Callable[[Failure], bytes]
+    nothing: bytes
+    """The answer to a request of which there is nothing to say."""
 
 
-def protobuf_success(traces: Traces) -> bytes:
-    """ExportTraceServiceResponse; the field stays unset, and the body empty, when there is nothing to say."""
-    message = traces.message
+def protobuf_success(export: Export) -> bytes:
+    """Export…ServiceResponse; the field stays unset, and the body empty, when there is nothing to say."""
+    message = export.message
     if not message:
         return b""
-    response = ExportTraceServiceResponse()
-    response.partial_success.rejected_spans = traces.refused
+    response = export.form.response()
+    setattr(response.partial_success, export.form.rejected[0], export.refused)
     response.partial_success.error_message = message
-    return response.SerializeToString()
+    written: bytes = response.SerializeToString()
+    return written
 
 
-def json_success(traces: Traces) -> bytes:
+def json_success(export: Export) -> bytes:
     """The same in JSON, where 64-bit integers are text."""
-    message = traces.message
+    message = export.message
     if not message:
         return b"{}"
-    return msgspec.json.encode({"partialSuccess": {"rejectedSpans": str(traces.refused), "errorMessage": message}})
+    rejected = {export.form.rejected[1]: str(export.refused), "errorMessage": message}
+    return msgspec.json.encode({"partialSuccess": rejected})
 
 
 PROTOBUF = Encoding(
-    decode=otlp_protobuf.decode_traces,
+    decode=otlp_protobuf.decode,
     inline=1024 * 1024,
     success=protobuf_success,
     failure=lambda failure: failure.status.SerializeToString(),
+    nothing=b"",
 )
 JSON = Encoding(
-    decode=otlp_json.decode_traces,
+    decode=otlp_json.decode,
     inline=256 * 1024,
     success=json_success,
     failure=lambda failure: failure.json,
+    nothing=b"{}",
 )
 
 ENCODINGS = {"application/x-protobuf": PROTOBUF, "application/protobuf": PROTOBUF, "application/json": JSON}

@@ -14,19 +14,22 @@ import grpc.aio
 
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.pdata.errors import BadDataError
+from openfuse_collector.pdata.exports import Export
+from openfuse_collector.pdata.forms import FORMS, Form
 from openfuse_collector.pdata.status import Failure, retry_info
-from openfuse_collector.pdata.traces import Traces
 from openfuse_collector.receivers.otlp.config import GrpcConfig, KeepaliveConfig
 from openfuse_collector.receivers.otlp.encodings import PROTOBUF
-from openfuse_collector.receivers.otlp.ingest import Ingest
+from openfuse_collector.receivers.otlp.ingest import Ingest, not_taken
 from openfuse_collector.receivers.otlp.tls import grpc_credentials
+from openfuse_collector.signals import Signal
 
 GRACE = 5.0
 """Seconds calls under way get at shutdown, after clients were told to send no more."""
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _SERVICE = "opentelemetry.proto.collector.{name}.v1.{title}Service"
-_OTHER_SIGNALS = ("logs", "metrics")
+_PACKAGES = {**{form.signal: form.package for form in FORMS}, Signal.METRICS: "metrics"}
+"""Signal -> its part of the service name."""
 
 Call = Callable[[AsyncIterator[bytes], Any], Awaitable[bytes]]
 
@@ -44,10 +47,11 @@ class GrpcServer:
     async def start(self) -> None:
         """Listen. Raises CollectorError when the address cannot be had."""
         self._server = grpc.aio.server(options=_options(self._config))
+        taken = {form.signal: self._export(form) for form in self._ingest.shared.forms}
         self._server.add_generic_rpc_handlers(
             [
-                _handlers("trace", self._export),
-                *(_handlers(signal, _unimplemented(signal)) for signal in _OTHER_SIGNALS),
+                _handlers(package, taken.get(signal) or _unimplemented(not_taken(signal, taken)))
+                for signal, package in _PACKAGES.items()
             ]
         )
         self.port = self._bind(self._server)
@@ -69,14 +73,18 @@ class GrpcServer:
         except RuntimeError as error:
             raise CollectorError(f"cannot listen on {config.endpoint}: the address is in use or not ours") from error
 
-    async def _export(self, messages: AsyncIterator[bytes], context: Any) -> bytes:
-        """TraceService.Export. No exception leaves it, since gRPC would answer UNKNOWN and the sender would drop its spans."""
-        try:
-            return PROTOBUF.success(await self._receive(messages, context))
-        except Exception as error:
-            await _abort(context, self._ingest.unsuccessful(error))
+    def _export(self, form: Form) -> Call:
+        """The Export method of a signal. No exception leaves it, since gRPC would answer UNKNOWN and the sender would drop its data."""
 
-    async def _receive(self, messages: AsyncIterator[bytes], context: Any) -> Traces:
+        async def call(messages: AsyncIterator[bytes], context: Any) -> bytes:
+            try:
+                return PROTOBUF.success(await self._receive(form, messages, context))
+            except Exception as error:
+                await _abort(context, self._ingest.unsuccessful(error))
+
+        return call
+
+    async def _receive(self, form: Form, messages: AsyncIterator[bytes], context: Any) -> Export:
         ingest = self._ingest
         sender = await ingest.admit(dict(context.invocation_metadata() or ()))
         body = await anext(messages, None)
@@ -84,7 +92,7 @@ class GrpcServer:
             raise BadDataError("the call ended without a message, or gRPC refused it as too large")
         with ingest.shared.in_flight.hold() as hold:
             hold.resize(len(body))
-            return await ingest.receive(body, PROTOBUF.decode, sender, PROTOBUF.inline, context.time_remaining())
+            return await ingest.receive(body, form, PROTOBUF.decode, sender, PROTOBUF.inline, context.time_remaining())
 
 
 async def _abort(context: Any, failure: Failure) -> NoReturn:
@@ -101,10 +109,9 @@ def _handlers(name: str, call: Call) -> grpc.GenericRpcHandler[bytes, bytes]:
     return grpc.method_handlers_generic_handler(_SERVICE.format(name=name, title=name.title()), {"Export": method})
 
 
-def _unimplemented(signal: str) -> Call:
+def _unimplemented(reason: str) -> Call:
     async def call(messages: AsyncIterator[bytes], context: Any) -> bytes:
-        message = f"{signal} are not taken by this collector, only traces are"
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, message)
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, reason)
         return b""
 
     return call

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from openfuse_collector.auth import Authenticator, OpenDoor
 from openfuse_collector.component import Intake, Settings
 from openfuse_collector.errors import RetryableError
+from openfuse_collector.pdata.decoded import Decode
 from openfuse_collector.pdata.errors import DeadlineError
+from openfuse_collector.pdata.exports import Export, read_export
+from openfuse_collector.pdata.forms import FORMS, Form
 from openfuse_collector.pdata.status import Failure, failure_of
-from openfuse_collector.pdata.traces import Decode, Traces, read_traces
 from openfuse_collector.receivers.otlp.in_flight import InFlight
-from openfuse_collector.receivers.otlp.sender import Identify, Sender, anyone, sender_of
-from openfuse_collector.receivers.otlp.telemetry import Happenings
+from openfuse_collector.receivers.otlp.sender import Sender, sender_of
+from openfuse_collector.receivers.otlp.telemetry import COUNTED, Happenings
 from openfuse_collector.signals import Origin, Signal
 
 PATIENCE = 8.0
@@ -24,13 +27,15 @@ PATIENCE = 8.0
 class Shared:
     """What the transports of one receiver have in common."""
 
-    def __init__(self, settings: Settings, intake: Intake, max_in_flight: int, identify: Identify = anyone) -> None:
+    def __init__(self, settings: Settings, intake: Intake, max_in_flight: int) -> None:
         self.settings = settings
         self.intake = intake
-        self.identify = identify
+        self.authenticator: Authenticator = settings.extension("api_keys") or OpenDoor()
         self.in_flight = InFlight(max_in_flight)
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="otlp")
         """For bodies too large to decompress or decode on the event loop."""
+        self.forms = tuple(form for form in FORMS if form.signal in intake.signals)
+        """The signals that somebody takes; the others are refused, because what nobody reads would be lost."""
         self.appends: set[asyncio.Task[Exception | None]] = set()
         """Requests on their way into the journal. They go on when the client has left, so that what is kept is counted."""
 
@@ -39,6 +44,14 @@ class Shared:
         if self.appends:
             await asyncio.wait(self.appends, timeout=seconds)
         self.threads.shutdown(wait=False)
+
+
+def not_taken(signal: Signal, taken: Collection[Signal]) -> str:
+    """The sentence for senders of a signal nobody takes."""
+    known = " and ".join(taken) or "nothing"
+    if signal in COUNTED:
+        return f"{signal} are not taken: no {signal} pipeline names this receiver, {known} are"
+    return f"{signal} are not taken by this collector, only {known} are"
 
 
 class Ingest:
@@ -51,13 +64,13 @@ class Ingest:
 
     async def admit(self, headers: Mapping[str, str], size: int = 1) -> Sender:
         """Who is sending, before `size` bytes of body are read. Raises OverloadError when there is no room for them."""
-        sender = await sender_of(headers, self.shared.identify)
+        sender = await sender_of(headers, self.shared.authenticator)
         self.shared.in_flight.check(size)
         return sender
 
     async def receive(
-        self, body: bytes, decode: Decode, sender: Sender, inline: int, seconds: float | None = None
-    ) -> Traces:
+        self, body: bytes, form: Form, decode: Decode, sender: Sender, inline: int, seconds: float | None = None
+    ) -> Export:
         """Decode, check and keep a request; returns once it is durable.
 
         Bodies of more than `inline` bytes are decoded in a thread. `seconds` is what is left of the client's deadline.
@@ -66,17 +79,15 @@ class Ingest:
         received_at = time.time_ns()
         if len(body) > inline:
             loop = asyncio.get_running_loop()
-            traces = await loop.run_in_executor(self.shared.threads, read_traces, body, decode)
+            export = await loop.run_in_executor(self.shared.threads, read_export, body, form, decode)
         else:
-            traces = read_traces(body, decode)
-        self.happenings.read(traces)
-        if traces.spans:
-            identity = sender.identity
-            origin = Origin(Signal.TRACES, self._receiver, received_at, *identity, sender.sdk_name, sender.sdk_version)
-            await self._keep(origin, traces, seconds)
-        if traces.spans or traces.rejected:
+            export = read_export(body, form, decode)
+        self.happenings.read(export)
+        if export.items:
+            await self._keep(self._origin(form, received_at, sender), export, seconds)
+        if export.items or export.rejected:
             self.happenings.succeeded()
-        return traces
+        return export
 
     def unsuccessful(self, error: Exception) -> Failure:
         """Count and log an error, and give the answer to it."""
@@ -84,8 +95,20 @@ class Ingest:
         self.happenings.unsuccessful(failure, error)
         return failure
 
-    async def _keep(self, origin: Origin, traces: Traces, seconds: float | None) -> None:
-        append = asyncio.create_task(self._append(origin, traces))
+    def _origin(self, form: Form, received_at: int, sender: Sender) -> Origin:
+        identity = sender.identity
+        return Origin(
+            signal=form.signal,
+            receiver=self._receiver,
+            received_at=received_at,
+            project_id=identity.project_id,
+            public_key=identity.public_key,
+            sdk_name=sender.sdk_name,
+            sdk_version=sender.sdk_version,
+        )
+
+    async def _keep(self, origin: Origin, export: Export, seconds: float | None) -> None:
+        append = asyncio.create_task(self._append(origin, export))
         appends = self.shared.appends
         appends.add(append)
         append.add_done_callback(appends.discard)
@@ -99,15 +122,15 @@ class Ingest:
         else:
             raise RetryableError(f"the journal did not answer within {PATIENCE:g} seconds")
 
-    async def _append(self, origin: Origin, traces: Traces) -> Exception | None:
-        """Keep the spans and count what became of them; the error is a value, because there may be nobody left to raise it to."""
+    async def _append(self, origin: Origin, export: Export) -> Exception | None:
+        """Keep the items and count what became of them; the error is a value, because there may be nobody left to raise it to."""
         try:
-            await self.shared.intake.accept(origin, traces.payload, traces.request, traces.spans)
+            await self.shared.intake.accept(origin, export.payload, export.request, export.items)
         except RetryableError as error:
-            self.happenings.refused(traces.spans)
+            self.happenings.refused(export)
             return error
         except Exception as error:
-            self.happenings.failed(traces.spans)
+            self.happenings.failed(export)
             return error
-        self.happenings.accepted(traces.spans)
+        self.happenings.accepted(export)
         return None

@@ -10,7 +10,6 @@ from openfuse_collector.config.types import Address
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.receivers.otlp.config import OtlpConfig
 from openfuse_collector.receivers.otlp.ingest import Ingest, Shared
-from openfuse_collector.receivers.otlp.sender import Identify, anyone
 from openfuse_collector.receivers.otlp.telemetry import METRICS
 
 if TYPE_CHECKING:
@@ -26,10 +25,10 @@ DRAIN = 2.0
 class OtlpReceiver:
     """One configured receiver. Lives on the event loop it is started on."""
 
-    def __init__(self, settings: Settings, config: OtlpConfig, intake: Intake, identify: Identify = anyone) -> None:
+    def __init__(self, settings: Settings, config: OtlpConfig, intake: Intake) -> None:
         self._settings = settings
         self._config = config
-        self._shared = Shared(settings, intake, config.max_in_flight, identify)
+        self._shared = Shared(settings, intake, config.max_in_flight)
         self._servers: dict[str, GrpcServer | HttpServer] = {}
         gauge = settings.metrics.gauge(
             "openfuse_receiver_in_flight_bytes", METRICS["openfuse_receiver_in_flight_bytes"], ("receiver",)
@@ -77,5 +76,6 @@ class OtlpReceiver:
             from openfuse_collector.receivers.otlp.routes import otlp_routes
 
             routes = otlp_routes(Ingest(self._shared, "http"), protocols.http)
-            made["http"] = HttpServer(protocols.http, routes), protocols.http.endpoint
+            guests = self._settings.http_port.take()
+            made["http"] = HttpServer(protocols.http, [*routes, *guests]), protocols.http.endpoint
         return made

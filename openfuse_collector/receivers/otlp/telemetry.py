@@ -11,18 +11,28 @@ from collections.abc import Mapping
 from prometheus_client import Counter
 
 from openfuse_collector.component import Settings
+from openfuse_collector.pdata.exports import Export
+from openfuse_collector.pdata.forms import FORMS
 from openfuse_collector.pdata.status import Failure
-from openfuse_collector.pdata.traces import Traces
+from openfuse_collector.signals import Signal
 
 QUIET = 10.0
 """Seconds between two log lines of one kind."""
+
+COUNTED = {Signal.TRACES: "spans", Signal.LOGS: "log_records"}
+"""Signal -> its word in the names of metrics."""
 
 METRICS: Mapping[str, str] = {
     "otelcol_receiver_accepted_spans": "Spans that are in the journal, by receiver and transport.",
     "otelcol_receiver_refused_spans": "Decoded spans the sender was told to send again.",
     "otelcol_receiver_failed_spans": "Decoded spans that were lost to an error of this collector.",
+    "otelcol_receiver_accepted_log_records": "Log records that are in the journal.",
+    "otelcol_receiver_refused_log_records": "Decoded log records the sender was told to send again.",
+    "otelcol_receiver_failed_log_records": "Decoded log records that were lost to an error of this collector.",
     "otelcol_receiver_requests": "Requests by outcome: success, refused (come back later), failure (never).",
     "openfuse_receiver_rejected_spans": "Spans that cannot be stored, reported to the sender by partial success.",
+    "openfuse_receiver_rejected_log_records": "Log records that cannot be stored, reported to the sender by partial success.",
+    "openfuse_receiver_discarded_metrics_requests": "Metrics exports of Langfuse SDKs, answered with success and not kept.",
     "openfuse_receiver_repaired_strings": "Strings in which invalid Unicode was replaced by U+FFFD.",
     "openfuse_receiver_in_flight_bytes": "Bytes of requests that are being received or written.",
 }
@@ -60,37 +70,43 @@ class Happenings:
         def counter(name: str) -> Counter:
             return settings.metrics.counter(name, METRICS[name], _LABELS).labels(*labels)
 
-        self._accepted = counter("otelcol_receiver_accepted_spans")
-        self._refused = counter("otelcol_receiver_refused_spans")
-        self._failed = counter("otelcol_receiver_failed_spans")
-        self._rejected = counter("openfuse_receiver_rejected_spans")
+        words = [(form.signal, COUNTED[form.signal]) for form in FORMS]
+        self._accepted = {signal: counter(f"otelcol_receiver_accepted_{word}") for signal, word in words}
+        self._refused = {signal: counter(f"otelcol_receiver_refused_{word}") for signal, word in words}
+        self._failed = {signal: counter(f"otelcol_receiver_failed_{word}") for signal, word in words}
+        self._rejected = {signal: counter(f"openfuse_receiver_rejected_{word}") for signal, word in words}
+        self._discarded = counter("openfuse_receiver_discarded_metrics_requests")
         self._repaired = counter("openfuse_receiver_repaired_strings")
         name = "otelcol_receiver_requests"
         requests = settings.metrics.counter(name, METRICS[name], (*_LABELS, "outcome"))
         self._requests = {outcome: requests.labels(*labels, outcome) for outcome in ("success", "refused", "failure")}
 
-    def read(self, traces: Traces) -> None:
-        """A request was decoded; spans may have been left out and strings changed."""
-        if traces.rejected:
-            self._rejected.inc(traces.refused)
-            self._warn("spans rejected", reasons=dict(traces.rejected))
-        if traces.repaired:
-            self._repaired.inc(traces.repaired)
-            self._warn("invalid Unicode replaced", strings=traces.repaired)
-        if traces.notes:
-            self._warn("request not as OTLP prescribes", notes=dict(traces.notes))
+    def read(self, export: Export) -> None:
+        """A request was decoded; spans or log records may have been left out and strings changed."""
+        if export.rejected:
+            self._rejected[export.form.signal].inc(export.refused)
+            self._warn(f"{export.form.noun} rejected", reasons=dict(export.rejected))
+        if export.repaired:
+            self._repaired.inc(export.repaired)
+            self._warn("invalid Unicode replaced", strings=export.repaired)
+        if export.notes:
+            self._warn("request not as OTLP prescribes", notes=dict(export.notes))
 
-    def accepted(self, spans: int) -> None:
-        """Spans are durable."""
-        self._accepted.inc(spans)
+    def accepted(self, export: Export) -> None:
+        """Its items are durable."""
+        self._accepted[export.form.signal].inc(export.items)
 
-    def refused(self, spans: int) -> None:
-        """Spans were not taken; the sender comes back with them."""
-        self._refused.inc(spans)
+    def refused(self, export: Export) -> None:
+        """Its items were not taken; the sender comes back with them."""
+        self._refused[export.form.signal].inc(export.items)
 
-    def failed(self, spans: int) -> None:
-        """Spans were not taken and the sender is told not to come back."""
-        self._failed.inc(spans)
+    def failed(self, export: Export) -> None:
+        """Its items were not taken and the sender is told not to come back."""
+        self._failed[export.form.signal].inc(export.items)
+
+    def discarded(self) -> None:
+        """A metrics export was answered with success and dropped, as Langfuse does."""
+        self._discarded.inc()
 
     def succeeded(self) -> None:
         """A request that held something was answered with success."""

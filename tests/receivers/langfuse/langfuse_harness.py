@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import aiohttp
 import pytest
 
+from openfuse_collector.auth import Authenticator
 from openfuse_collector.component import ComponentID
 from openfuse_collector.config.types import Address
 from openfuse_collector.events.event import Event
-from openfuse_collector.extensions.api_keys.identity import Authenticator
 from openfuse_collector.receivers.langfuse import FACTORY
 from openfuse_collector.receivers.langfuse.config import LangfuseConfig
 from openfuse_collector.receivers.langfuse.receiver import LangfuseReceiver
@@ -111,6 +111,10 @@ class Running(NamedTuple):
     async def ingest(self, *events: Any, **headers: str) -> Answer:
         """POST a batch."""
         return await self.call("POST", "/api/public/ingestion", {"batch": list(events)}, **headers)
+
+
+Start = Callable[..., Awaitable[Running]]
+"""What the fixture `start` is: `run_receiver`, with the receiver stopped after the test."""
 
 
 async def run_receiver(authenticator: Authenticator | None = None, **config: Any) -> Running:

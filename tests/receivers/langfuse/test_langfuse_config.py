@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Start
-from langfuse_harness import ANYWHERE, RecordingIntake
+from langfuse_harness import ANYWHERE, RecordingIntake, Start
 
 from openfuse_collector.config.parse import parse
 from openfuse_collector.config.types import Address, Size

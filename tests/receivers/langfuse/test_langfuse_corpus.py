@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Start
-from langfuse_harness import SHARED, Running, needs_shared
+from langfuse_harness import SHARED, Running, Start, needs_shared
 
 from openfuse_collector.receivers.langfuse.media.announcement import media_id_of
 

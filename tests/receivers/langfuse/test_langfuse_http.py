@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from conftest import Start
-from langfuse_harness import NOW, Running, basic, envelope
+from langfuse_harness import NOW, Running, Start, basic, envelope
 
 from openfuse_collector import __version__
 from openfuse_collector.config.types import Secret, Size

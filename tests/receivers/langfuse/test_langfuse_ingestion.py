@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from langfuse_harness import NOW, cases, envelope, needs_shared
 
+from openfuse_collector.auth import Scope
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.extensions.api_keys.identity import Scope
 from openfuse_collector.receivers.langfuse.attribution import sdk_of
 from openfuse_collector.receivers.langfuse.ingestion import accept, client_metadata
 from openfuse_collector.receivers.langfuse.records import decode_events, encode_events

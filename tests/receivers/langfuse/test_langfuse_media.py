@@ -12,8 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import Start
-from langfuse_harness import Answer, Running, basic
+from langfuse_harness import Answer, Running, Start, basic
 
 from openfuse_collector.config.types import Secret, Size
 from openfuse_collector.extensions.api_keys.config import ApiKeysConfig, KeyConfig, ProjectConfig

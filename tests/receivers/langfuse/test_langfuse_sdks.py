@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from conftest import Start
-from langfuse_harness import Running
+from langfuse_harness import Running, Start
 from sdk_peers import run_node, run_python
 
 from openfuse_collector.config.types import Secret

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
-from otlp_harness import Running, run_receiver
-
-Start = Callable[..., Awaitable[Running]]
+from otlp_harness import Running, Start, run_receiver
 
 
 @pytest.fixture

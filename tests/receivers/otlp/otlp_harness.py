@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gzip
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -21,11 +22,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from openfuse_collector.cli.replay import json_mapping
+from openfuse_collector.component import ComponentID
 from openfuse_collector.config.types import Address
 from openfuse_collector.receivers.otlp import FACTORY
 from openfuse_collector.receivers.otlp.config import GrpcConfig, HttpConfig, OtlpConfig, Protocols
 from openfuse_collector.receivers.otlp.receiver import OtlpReceiver
-from openfuse_collector.signals import Origin
+from openfuse_collector.signals import Origin, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import metric, settings
 
@@ -41,7 +43,7 @@ class Kept(NamedTuple):
 
     origin: Origin
     payload: bytes
-    data: ExportTraceServiceRequest
+    data: Any
     items: int
 
 
@@ -53,6 +55,7 @@ class RecordingIntake:
         self.before: Hook = lambda: None
         self.gate: asyncio.Event | None = None
         self.waiting = 0
+        self.signals = frozenset(Signal)
 
     async def accept(self, origin: Origin, payload: bytes, data: Any, items: int) -> None:
         self.before()
@@ -94,8 +97,17 @@ class Running(NamedTuple):
         }
 
 
+Start = Callable[..., Awaitable[Running]]
+"""What the fixture `start` is: `run_receiver`, with the receiver stopped after the test."""
+
+
 async def run_receiver(
-    http: HttpConfig | None = None, grpc: GrpcConfig | None = None, *, identify: Any = None, **config: Any
+    http: HttpConfig | None = None,
+    grpc: GrpcConfig | None = None,
+    *,
+    authenticator: Any = None,
+    signals: frozenset[Signal] = frozenset(Signal),
+    **config: Any,
 ) -> Running:
     """Start a receiver on free ports, on both protocols unless one alone is asked for."""
     both = http is None and grpc is None
@@ -103,8 +115,10 @@ async def run_receiver(
         grpc=grpc or (GrpcConfig(ANYWHERE) if both else None), http=http or (HttpConfig(ANYWHERE) if both else None)
     )
     intake, metrics = RecordingIntake(), Metrics()
-    more = {"identify": identify} if identify else {}
-    receiver = FACTORY.create(settings("otlp", metrics), OtlpConfig(protocols, **config), intake, **more)
+    intake.signals = signals
+    extensions = {ComponentID("api_keys"): authenticator} if authenticator else {}
+    made = dataclasses.replace(settings("otlp", metrics), extensions=extensions)
+    receiver = FACTORY.create(made, OtlpConfig(protocols, **config), intake)
     await receiver.start()
     return Running(receiver, intake, metrics)
 

@@ -79,6 +79,11 @@ max_in_flight: 1GiB
         ("protocols: {http: {tls: }}", "cert_file must be set"),
         ("protocols: {http: {max_request_body_size: 0}}", "max_request_body_size must be positive"),
         ("protocols: {http: {traces_url_path: '/{a}'}}", "traces_url_path must be a plain path"),
+        ("protocols: {http: {logs_url_path: 'a b'}}", "logs_url_path must be a plain path"),
+        (
+            "protocols: {http: {logs_url_path: v1/traces}}",
+            "traces_url_path and logs_url_path must be paths of their own",
+        ),
         ("protocols: {http: {cors: {max_age: -1}}}", "max_age must not be negative"),
         (
             "{protocols: {http: }, max_in_flight: 1MiB}",

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import pytest
-from conftest import Start
 from google.rpc.code_pb2 import Code
-from otlp_harness import ANYWHERE, COMPRESS, JSON, PROTOBUF, Running, as_json, export, read_answer, send_http
+from otlp_harness import ANYWHERE, COMPRESS, JSON, PROTOBUF, Running, Start, as_json, export, read_answer, send_http
 
 from openfuse_collector.receivers.otlp.config import CorsConfig, HttpConfig
 

@@ -13,7 +13,6 @@ import aiohttp
 import grpc
 import grpc.aio
 import pytest
-from conftest import Start
 from google.rpc.code_pb2 import Code
 from otlp_harness import (
     ANYWHERE,
@@ -23,6 +22,7 @@ from otlp_harness import (
     WAYS,
     RecordingIntake,
     Running,
+    Start,
     Way,
     export,
     run_receiver,

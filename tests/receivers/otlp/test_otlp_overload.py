@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
 import grpc.aio
 import pytest
-from conftest import Start
 from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
@@ -21,16 +21,21 @@ from otlp_harness import (
     WAYS,
     Answer,
     Running,
+    Start,
     Way,
     export,
     send_http,
     spans_of,
 )
 
+from openfuse_collector.auth import Identity
+from openfuse_collector.config.types import Duration, Secret
 from openfuse_collector.errors import OverloadError, PermanentError
+from openfuse_collector.extensions.api_keys.config import ApiKeysConfig, KeyConfig, ProjectConfig
+from openfuse_collector.extensions.api_keys.extension import ApiKeys
 from openfuse_collector.receivers.otlp import ingest
 from openfuse_collector.receivers.otlp.config import GrpcConfig, HttpConfig
-from openfuse_collector.receivers.otlp.sender import Identity
+from tests.builders import settings
 
 every_way = pytest.mark.parametrize("way", WAYS, ids=str)
 every_encoding = pytest.mark.parametrize("way", PLAIN_WAYS, ids=str)
@@ -91,30 +96,38 @@ async def test_a_request_that_can_never_be_kept_is_refused_for_good(way: Way, ru
 
 @every_encoding
 async def test_a_bug_before_the_body_is_read_is_internal_too(way: Way, start: Start) -> None:
-    async def identify(headers: Mapping[str, str]) -> Identity:
-        raise KeyError("headers")
+    class Broken:
+        def authenticate(self, headers: Mapping[str, str]) -> Identity:
+            raise KeyError("headers")
 
-    running = await start(identify=identify)
+    running = await start(authenticator=Broken())
     assert (await way.send(running, export())).code == Code.INTERNAL
     assert running.intake.kept == []
 
 
+def basic(public: str, secret: str) -> dict[str, str]:
+    return {"authorization": "Basic " + b64encode(f"{public}:{secret}".encode()).decode()}
+
+
 @every_encoding
-async def test_the_sender_is_identified_by_its_headers_before_the_body_is_decoded(way: Way, start: Start) -> None:
-    seen: list[str | None] = []
-
-    async def identify(headers: Mapping[str, str]) -> Identity:
-        seen.append(headers.get("authorization"))
-        if headers.get("authorization") != "Basic ok":
-            raise OverloadError("not now")
-        return Identity("project-1", "pk-1")
-
-    running = await start(identify=identify)
-    assert (await way.send_body(running, b"not even OTLP")).code == Code.UNAVAILABLE
-    assert (await way.send(running, export(), headers={"authorization": "Basic ok"})).ok
-    assert seen == [None, "Basic ok"]
+async def test_keys_are_checked_before_the_body_is_decoded(way: Way, start: Start) -> None:
+    project = ProjectConfig("project-1", keys=(KeyConfig("pk-1", Secret("sk-1")),))
+    keys = ApiKeys(settings("api_keys"), ApiKeysConfig(projects=(project,), failure_delay=Duration(0)))
+    running = await start(authenticator=keys)
+    for headers in ({}, basic("pk-1", "wrong")):
+        assert (await way.send_body(running, b"not even OTLP", headers=headers)).code == Code.UNAUTHENTICATED
+    assert (await way.send(running, export(), headers={"authorization": "Bearer pk-1"})).code == Code.PERMISSION_DENIED
+    assert running.intake.kept == []
+    assert (await way.send(running, export(), headers=basic("pk-1", "sk-1"))).ok
     origin = running.intake.kept[0].origin
     assert (origin.project_id, origin.public_key) == ("project-1", "pk-1")
+
+
+@every_encoding
+async def test_without_keys_everyone_is_the_default_project(way: Way, running: Running) -> None:
+    assert (await way.send(running, export(), headers=basic("pk-any", "sk-any"))).ok
+    origin = running.intake.kept[0].origin
+    assert (origin.project_id, origin.public_key) == ("default", "pk-any")
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -141,5 +141,5 @@ async def test_the_node_exporter_comes_back_after_overload(running: Running, nod
 
 @pytest.mark.node
 async def test_the_node_exporter_is_told_of_bad_data(running: Running, node: RunNode) -> None:
-    answer = await node("send_traces.cjs", running.http + "/v1/logs", "1")
+    answer = await node("send_traces.cjs", running.http + "/v1/metrics", "1")
     assert "404" in answer["failed"] or "Not Found" in answer["failed"]

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from openfuse_collector.auth import Identity, Scope
 from openfuse_collector.errors import RetryableError
-from openfuse_collector.extensions.api_keys.identity import Identity, Scope
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.receivers.langfuse.answers import reply
 from openfuse_collector.receivers.langfuse.calls import parse_body

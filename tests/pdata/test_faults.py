@@ -1,14 +1,16 @@
-"""Which spans are taken out of a request, and what the sender is told."""
+"""Which spans and log records are taken out of a request, and what the sender is told."""
 
 from __future__ import annotations
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from openfuse_collector.pdata.otlp_protobuf import decode_traces
-from openfuse_collector.pdata.spans import describe_rejected, fault, reject_faulty
-from openfuse_collector.pdata.traces import read_traces
+from openfuse_collector.pdata.exports import read_export
+from openfuse_collector.pdata.faults import describe_rejected, record_fault, reject_faulty, span_fault
+from openfuse_collector.pdata.forms import TRACES
+from openfuse_collector.pdata.otlp_protobuf import decode
 
 GOOD = {"trace_id": b"\x01" * 16, "span_id": b"\x02" * 8}
 
@@ -29,8 +31,23 @@ GOOD = {"trace_id": b"\x01" * 16, "span_id": b"\x02" * 8}
         ({"parent_span_id": b"\x03" * 7}, "parent_span_id is not 8 bytes"),
     ],
 )
-def test_faults(fields: dict[str, bytes], reason: str | None) -> None:
-    assert fault(Span(**{**GOOD, **fields})) == reason
+def test_faults_of_spans(fields: dict[str, bytes], reason: str | None) -> None:
+    assert span_fault(Span(**{**GOOD, **fields})) == reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({}, None),
+        (GOOD, None),
+        ({"trace_id": bytes(16), "span_id": bytes(8)}, None),
+        ({"trace_id": b"\x01" * 16}, None),
+        ({"trace_id": b"\x01" * 8}, "trace_id is not 16 bytes"),
+        ({"trace_id": b"\x01" * 16, "span_id": b"\x02" * 7}, "span_id is not 8 bytes"),
+    ],
+)
+def test_faults_of_log_records(fields: dict[str, bytes], reason: str | None) -> None:
+    assert record_fault(LogRecord(**fields)) == reason
 
 
 def test_faulty_spans_leave_and_the_order_of_the_others_stays() -> None:
@@ -39,7 +56,7 @@ def test_faulty_spans_leave_and_the_order_of_the_others_stays() -> None:
         scope = request.resource_spans.add().scope_spans.add()
         for number in range(10):
             scope.spans.add(**{**GOOD, "span_id": b"" if number in (0, 3, 4, 9) else b"\x02" * 8}, name=str(number))
-    kept, rejected = reject_faulty(request)
+    kept, rejected = reject_faulty(TRACES.groups(request), TRACES.fault)
     assert (kept, dict(rejected)) == (12, {"span_id is not 8 bytes": 8})
     for resource in request.resource_spans:
         assert [span.name for span in resource.scope_spans[0].spans] == ["1", "2", "5", "6", "7", "8"]
@@ -50,11 +67,11 @@ def test_bytes_are_kept_exactly_as_long_as_nothing_is_rejected() -> None:
     scope = request.resource_spans.add().scope_spans.add()
     scope.spans.add(**GOOD)
     body = request.SerializeToString() + b"\xfa\x07\x01x"
-    assert read_traces(body, decode_traces).payload is body
+    assert read_export(body, TRACES, decode).payload is body
     scope.spans.add(trace_id=b"bad")
-    traces = read_traces(request.SerializeToString(), decode_traces)
+    traces = read_export(request.SerializeToString(), TRACES, decode)
     del scope.spans[1]
-    assert traces.payload == request.SerializeToString() and traces.spans == 1
+    assert traces.payload == request.SerializeToString() and traces.items == 1
 
 
 @pytest.mark.parametrize(
@@ -65,4 +82,4 @@ def test_bytes_are_kept_exactly_as_long_as_nothing_is_rejected() -> None:
     ],
 )
 def test_the_sentence(rejected: dict[str, int], total: int, text: str) -> None:
-    assert describe_rejected(rejected, total) == text
+    assert describe_rejected(rejected, total, "spans") == text

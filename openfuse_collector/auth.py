@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 from base64 import b64decode
 from collections.abc import Mapping
@@ -52,6 +53,10 @@ class AuthError(CollectorError):
         super().__init__(message)
 
 
+class ForbiddenError(CollectorError):
+    """Good credentials that do not allow this."""
+
+
 class Authenticator(Protocol):
     """What receivers ask. HTTP headers, or gRPC metadata, by lower-case name."""
 
@@ -96,3 +101,18 @@ class OpenDoor:
             return Identity(DEFAULT_PROJECT, credentials_of(headers).public_key[:LONGEST_KEY])
         except AuthError:
             return Identity(DEFAULT_PROJECT)
+
+
+async def identify(authenticator: Authenticator, headers: Mapping[str, str]) -> Identity:
+    """The identity of a sender of telemetry. A failed login is held back, which costs nobody else anything.
+
+    Raises AuthError, and ForbiddenError for keys that may only add scores.
+    """
+    try:
+        identity = authenticator.authenticate(headers)
+    except AuthError as error:
+        await asyncio.sleep(error.delay)
+        raise
+    if identity.scope is not Scope.PROJECT:
+        raise ForbiddenError("Access denied - insufficient permissions for this endpoint")
+    return identity

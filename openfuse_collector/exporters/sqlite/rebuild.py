@@ -1,0 +1,206 @@
+"""Rebuilds of the embedded store: page by page over kept spans, raw events and rows, beside a running collector or without one.
+
+A page is read and judged in a read transaction, which keeps nobody out. Only what differs in it is read again and written, in a
+transaction of its own; whoever else writes to the file notices (`Store._notice_other_writers`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from openfuse_collector.enrich import Enrich
+from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.events.rows import raw_row
+from openfuse_collector.exporters.sqlite import statements
+from openfuse_collector.exporters.sqlite.selection import REBUILT, entity_pages, row_pages, trace_pages
+from openfuse_collector.exporters.sqlite.statements import TABLES, entity_key
+from openfuse_collector.signals import Origin
+from openfuse_collector.store.raw_spans import unpack
+from openfuse_collector.store.rebuild import Remap, Report, Selection, Verdict, judge
+
+PATIENCE = 60.0
+"""A command can wait longer for another writer than a pipeline, which tries again anyway."""
+
+LOOK_AGAIN = 0.0005
+"""Seconds between two looks at the lock."""
+
+Requests = dict[tuple[str, Origin], ExportTraceServiceRequest]
+"""(trace id, origin) -> what one request said of one trace."""
+
+Mapped = dict[int, list[Event]]
+"""Entity key -> events of today's mapping."""
+
+
+class Rebuild:
+    """One rebuild of one file. Its steps are iterators that give, after each page, the share that is done, 0 to 1.
+
+    The connection must be in autocommit mode (`isolation_level=None`); for a dry run it may be read-only. `patience` is how long, in
+    seconds, a page waits for other writers. Steps raise sqlite3.Error.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        enrich: Enrich,
+        selection: Selection,
+        *,
+        dry_run: bool = False,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.report = Report()
+        self._connection = connection
+        self._enrich = enrich
+        self._selection = selection
+        self._dry_run = dry_run
+        self._patience = patience
+        connection.execute("PRAGMA busy_timeout = 0")  # `writing` waits by itself, and readers need not wait
+        connection.execute(REBUILT)
+
+    def remap(self, remap: Remap) -> Iterator[float]:
+        """Map the kept spans again, some traces at a time, and rebuild the entities they speak of."""
+        for page in trace_pages(self._connection, self._selection):
+            requests, sources = self._requests(page.keys)
+            mapped = self._mapped(requests, remap)
+            traces = {entity_key(Entity(origin.project_id, "trace", id)) for id, origin in requests}
+            keys = mapped.keys() | traces
+            self._rebuild(keys, mapped, sources)
+            self._connection.executemany("INSERT OR IGNORE INTO openfuse_rebuilt VALUES (?)", ((key,) for key in keys))
+            yield page.share
+
+    def refold(self) -> Iterator[float]:
+        """Rebuild every entity that `remap` has not."""
+        for page in entity_pages(self._connection, self._selection):
+            self._rebuild(page.keys, {}, ())
+            yield page.share
+
+    def orphans(self, *, prune: bool) -> Iterator[float]:
+        """Count the rows that no raw event stands behind, and remove them with `prune`."""
+        kinds = [kind for kind in TABLES if self._selection.entity_type in (None, kind)]
+        for number, kind in enumerate(kinds):
+            for names, share in row_pages(self._connection, kind, self._selection):
+                found = self._without_events(kind, names)
+                if found and prune and not self._dry_run:
+                    with writing(self._connection, self._patience):
+                        found = self._without_events(kind, found)
+                        self._connection.executemany(statements.DELETES[kind], found)
+                self.report.table(kind).without_events += len(found)
+                yield (number + share) / len(kinds)
+
+    def _without_events(self, kind: str, names: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        keys = {entity_key(Entity(project, kind, id)): (project, id) for project, id in names}
+        known = statements.known_keys(self._connection, keys)
+        return [name for key, name in keys.items() if key not in known]
+
+    def _requests(self, traces: Sequence[int]) -> tuple[Requests, set[str]]:
+        """The kept spans of traces as the requests they came in, oldest first, and their digests.
+
+        Both matter to the shallow events of a trace: the mapping makes one per request, of which the connector lets pass what is news.
+        """
+        requests: Requests = {}
+        sources: set[str] = set()
+        for source, trace_id, payload, origin in statements.raw_spans(self._connection, traces):
+            sources.add(source)
+            try:
+                span = unpack(payload)
+            except ValueError as error:
+                self.report.failures.append(f"span {source} of trace {trace_id}: {error}")
+                continue
+            requests.setdefault((trace_id, origin), ExportTraceServiceRequest()).resource_spans.append(span)
+        self.report.spans += len(sources)
+        return dict(sorted(requests.items(), key=lambda sent: sent[0][1].received_at)), sources
+
+    def _mapped(self, requests: Requests, remap: Remap) -> Mapped:
+        mapped: Mapped = {}
+        for (_, origin), request in requests.items():
+            events, unmapped = remap(request, origin)
+            self.report.unmapped += unmapped
+            for event in events:
+                mapped.setdefault(entity_key(event.entity), []).append(event)
+        return mapped
+
+    def _rebuild(self, keys: Collection[int], mapped: Mapped, sources: Collection[str]) -> None:
+        with reading(self._connection):
+            verdicts = self._judge(keys, mapped, sources)
+        if not self._dry_run and any(verdict.differs for verdict in verdicts):
+            different = {entity_key(verdict.entity) for verdict in verdicts if verdict.differs}
+            verdicts = [verdict for verdict in verdicts if not verdict.differs]
+            with writing(self._connection, self._patience):
+                again = self._judge(different, mapped, sources)  # somebody may have written meanwhile
+                self._write(again)
+            verdicts += again
+        for verdict in verdicts:
+            self.report.count(verdict)
+
+    def _judge(self, keys: Collection[int], mapped: Mapped, sources: Collection[str]) -> list[Verdict]:
+        history = statements.history(self._connection, keys)
+        events: dict[Entity, list[Event]] = {entity: [] for entity in history}
+        for key in keys:
+            for event in mapped.get(key, ()):
+                events.setdefault(event.entity, []).append(event)
+        rows = statements.stored_rows(self._connection, events)
+        verdicts = []
+        for entity, new in events.items():
+            if entity.type not in TABLES:
+                continue
+            try:
+                verdicts.append(judge(entity, history.get(entity, ()), new, rows.get(entity), self._enrich, sources))
+            except Exception as error:  # one bad entity must not keep the others from being rebuilt
+                self.report.failures.append(f"{entity.type} {entity.id}: {type(error).__name__}: {error}")
+        return verdicts
+
+    def _write(self, verdicts: Sequence[Verdict]) -> None:
+        connection = self._connection
+        raw = ((entity_key(event.entity), *raw_row(event)) for verdict in verdicts for event in verdict.added)
+        connection.executemany(statements.INSERT_RAW, raw)
+        for verdict in verdicts:
+            project_id, kind, id = verdict.entity
+            if not verdict.row_differs:
+                continue
+            if verdict.expected is None:
+                connection.execute(statements.DELETES[kind], (project_id, id))
+            else:
+                statements.write_rows(connection, kind, [verdict.expected])
+
+
+@contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """One state of the file for several queries."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+@contextmanager
+def writing(connection: sqlite3.Connection, patience: float) -> Iterator[None]:
+    """All or nothing. Waits at most `patience` seconds for the other writers to let go; raises sqlite3.OperationalError then.
+
+    SQLite itself looks every 100 ms whether the lock is free. Between two batches of a busy collector it is free for a
+    millisecond, so this looks more often.
+    """
+    deadline = time.monotonic() + patience
+    while not _began(connection, last=time.monotonic() > deadline):
+        time.sleep(LOOK_AGAIN)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _began(connection: sqlite3.Connection, *, last: bool) -> bool:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if last or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True

@@ -1,0 +1,160 @@
+"""SQL of the embedded store and the values that go with it, shared by the writer and by rebuilds."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from operator import itemgetter
+from typing import Any
+
+from openfuse_collector.events.columns import COLUMNS
+from openfuse_collector.events.event import Entity, Event, decode_envelope
+from openfuse_collector.events.rows import raw_row
+from openfuse_collector.events.text import clean
+from openfuse_collector.signals import Origin, RawSpan, Signal
+
+LOOKUP = 500
+"""Keys asked for in one statement; SQLite's limit on variables is far above."""
+
+TABLES = {"trace": "traces", "observation": "observations", "score": "scores"}
+"""Entity type -> projection."""
+
+INSERT_RAW = "INSERT INTO raw_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# The copy received first counts, content included: copies of one delivery should be equal, but nobody enforces it.
+EARLIER = """
+UPDATE raw_events SET ingested_at = ?, event_type = ?, event_ts = ?, body = ?
+WHERE openfuse_entity = ? AND entity_id = ? AND event_id = ? AND ingested_at > ?
+"""
+SET_CURSOR = "INSERT INTO openfuse_cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET position = excluded.position"
+
+# The earliest copy counts, as with events: what a span is mapped to later must not depend on which copy came first.
+ADD_RAW_SPAN = """
+INSERT INTO openfuse_raw_spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (openfuse_trace, source) DO UPDATE SET
+  ingested_at = excluded.ingested_at, received_at = excluded.received_at, receiver = excluded.receiver,
+  public_key = excluded.public_key, sdk_name = excluded.sdk_name, sdk_version = excluded.sdk_version
+WHERE excluded.received_at < received_at
+"""
+
+
+def entity_key(entity: Entity) -> int:
+    """64-bit hash of an entity's name: an index over integers is a third of one over names, and stays in memory three times longer."""
+    project_id, kind, id = entity
+    return _hash(f"{project_id}\0{kind}\0{clean(id)}")
+
+
+def trace_key(project_id: str, trace_id: str) -> int:
+    """64-bit hash of a trace's name, the key of its raw spans."""
+    return _hash(f"{project_id}\0{trace_id}")
+
+
+def _hash(text: str) -> int:
+    encoded = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(encoded, digest_size=8).digest(), "big", signed=True)
+
+
+def upsert(table: str, columns: Sequence[str]) -> str:
+    """INSERT that replaces every column of a row with the same (project_id, id)."""
+    names = ", ".join(columns)
+    marks = ", ".join("?" * len(columns))
+    replaced = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in ("project_id", "id"))
+    return f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT (project_id, id) DO UPDATE SET {replaced}"  # noqa: S608
+
+
+UPSERTS = {kind: upsert(table, COLUMNS[kind]) for kind, table in TABLES.items()}
+DELETES = {kind: f"DELETE FROM {table} WHERE project_id = ? AND id = ?" for kind, table in TABLES.items()}  # noqa: S608
+VALUES: dict[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]] = {
+    kind: itemgetter(*COLUMNS[kind]) for kind in TABLES
+}
+"""Entity type -> the values of a row in the order of `UPSERTS`."""
+
+
+def write_rows(connection: sqlite3.Connection, kind: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows of one projection; those of deleted entities go. Entity types without a table here are passed over."""
+    if kind not in TABLES:
+        return
+    connection.executemany(UPSERTS[kind], map(VALUES[kind], [row for row in rows if not row["is_deleted"]]))
+    gone = [(row["project_id"], row["id"]) for row in rows if row["is_deleted"]]
+    if gone:
+        connection.executemany(DELETES[kind], gone)
+
+
+def earlier_row(event: Event, key: int) -> tuple[Any, ...]:
+    """The values of `EARLIER`."""
+    at, _, _, entity_id, event_id, *content = raw_row(event)
+    return (at, *content, key, entity_id, event_id, at)
+
+
+def raw_span_row(origin: Origin, span: RawSpan) -> tuple[Any, ...]:
+    """The values of `ADD_RAW_SPAN`."""
+    return (
+        trace_key(origin.project_id, span.trace_id),
+        span.source,
+        origin.project_id,
+        span.trace_id,
+        span.span_id,
+        span.start_time,
+        origin.received_at // 1_000_000,
+        origin.received_at,
+        origin.receiver,
+        origin.public_key,
+        origin.sdk_name,
+        origin.sdk_version,
+        span.payload,
+    )
+
+
+_HISTORY = "SELECT project_id, entity_type, entity_id, ingested_at, body FROM raw_events WHERE openfuse_entity IN ({})"
+_KNOWN = "SELECT DISTINCT openfuse_entity FROM raw_events WHERE openfuse_entity IN ({})"
+_RAW_SPANS = """
+SELECT source, trace_id, payload, receiver, received_at, project_id, public_key, sdk_name, sdk_version
+FROM openfuse_raw_spans WHERE openfuse_trace IN ({}) ORDER BY rowid
+"""
+_ROWS = {
+    kind: f"SELECT {', '.join(COLUMNS[kind])} FROM {table} WHERE id IN ({{}}) AND project_id = ?"  # noqa: S608
+    for kind, table in TABLES.items()
+}
+
+
+def history(connection: sqlite3.Connection, keys: Iterable[int]) -> dict[Entity, list[Event]]:
+    """All raw events of the entities with these keys, in no particular order."""
+    found: dict[Entity, list[Event]] = defaultdict(list)
+    for project, kind, id, ingested_at, body in _in_parts(connection, _HISTORY, keys):
+        entity = Entity(project, kind, id)
+        found[entity].append(decode_envelope(entity, body, ingested_at))
+    return found
+
+
+def known_keys(connection: sqlite3.Connection, keys: Iterable[int]) -> set[int]:
+    """Those of the keys that have raw events."""
+    return {key for (key,) in _in_parts(connection, _KNOWN, keys)}
+
+
+def raw_spans(connection: sqlite3.Connection, traces: Iterable[int]) -> Iterator[tuple[str, str, bytes, Origin]]:
+    """(source, trace id, payload, origin) of the kept spans of traces."""
+    for source, trace_id, payload, *origin in _in_parts(connection, _RAW_SPANS, traces):
+        yield source, trace_id, payload, Origin(Signal.TRACES, *origin)
+
+
+def stored_rows(connection: sqlite3.Connection, entities: Iterable[Entity]) -> dict[Entity, dict[str, Any]]:
+    """The rows there are, column -> value. Entity types without a table here have none."""
+    named: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for project, kind, id in entities:
+        if kind in TABLES:
+            named[project, kind].append(id)
+    found: dict[Entity, dict[str, Any]] = {}
+    for (project, kind), ids in named.items():
+        for values in _in_parts(connection, _ROWS[kind], ids, project):
+            row = dict(zip(COLUMNS[kind], values, strict=True))
+            found[Entity(project, kind, row["id"])] = row
+    return found
+
+
+def _in_parts(connection: sqlite3.Connection, query: str, keys: Iterable[Any], *more: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of a query whose `IN ({})` lists the keys, some hundred at a time; `more` fills the marks behind it."""
+    wanted = list(keys)
+    for start in range(0, len(wanted), LOOKUP):
+        some = wanted[start : start + LOOKUP]
+        yield from connection.execute(query.format(",".join("?" * len(some))), (*some, *more))

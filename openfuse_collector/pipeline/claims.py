@@ -1,0 +1,55 @@
+"""Which requests in the journal belong to which pipeline, and which belong to none any more."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from threading import Lock
+
+import structlog
+
+from openfuse_collector.component import ComponentID
+from openfuse_collector.config.service import CollectorConfig
+from openfuse_collector.signals import Origin, Signal
+from openfuse_collector.telemetry.metrics import Metrics
+
+
+class Claims:
+    """Answers for every pipeline whether a journal record is its own. Records that are nobody's are counted and logged once.
+
+    They are what a receiver accepted that has since been renamed, removed or taken out of its pipeline.
+    """
+
+    def __init__(self, config: CollectorConfig, metrics: Metrics) -> None:
+        self._claimed = {
+            (id.signal, str(receiver))
+            for id, pipeline in config.service.pipelines.items()
+            for receiver in pipeline.receivers
+        }
+        self._unclaimed = metrics.counter(
+            "openfuse_journal_unclaimed_requests",
+            "Requests left behind by a receiver that no pipeline takes data from any more, counted by each pipeline that passed them.",
+            ["receiver"],
+        )
+        self._told: set[tuple[Signal, str]] = set()
+        self._lock = Lock()
+
+    def wants(self, signal: Signal, receivers: Collection[ComponentID], origin: Origin) -> bool:
+        """Whether a pipeline of that signal and those receivers is to process a record. Called on the pipeline's thread."""
+        if origin.signal == signal and origin.receiver in map(str, receivers):
+            return True
+        if (origin.signal, origin.receiver) not in self._claimed:
+            self._report(origin)
+        return False
+
+    def _report(self, origin: Origin) -> None:
+        self._unclaimed.labels(origin.receiver).inc()
+        with self._lock:
+            first = (origin.signal, origin.receiver) not in self._told
+            self._told.add((origin.signal, origin.receiver))
+        if first:
+            structlog.get_logger().warning(
+                "the journal holds requests that no pipeline takes: they are passed over",
+                receiver=origin.receiver,
+                signal=str(origin.signal),
+                remedy="configure the receiver under its old name once more, and start again, before the journal has deleted them",
+            )

@@ -1,0 +1,180 @@
+"""A rebuild as every store does it: what the row of an entity should be, how the stored one differs, and what to report.
+
+A row is a function of the set of the entity's raw events and of the enrichment tables (invariant I2), so a rebuild of a store
+nobody has tampered with changes nothing, and may be stopped and run again at any time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from openfuse_collector.enrich import Enrich
+from openfuse_collector.events.accumulator import Accumulator
+from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.events.rows import row
+from openfuse_collector.events.source import source_of
+from openfuse_collector.signals import Origin
+
+Row = Mapping[str, Any]
+
+Remap = Callable[[ExportTraceServiceRequest, Origin], tuple[Sequence[Event], int]]
+"""Today's mapping of some kept spans of one request: (events, spans that could not be mapped)."""
+
+NOT_COMPARED = frozenset(("eav_generation",))
+"""Says which side rows belong to a row, not what the row says."""
+
+PICO = 10**12
+"""Costs are added up in units of their last decimal place."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which entities to go over. Everything by default."""
+
+    project: str | None = None
+    trace: str | None = None
+    since: int | None = None
+    """Epoch milliseconds: entities of which something was received then or later."""
+    entity_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The row an entity should have beside the one it has; None is no row."""
+
+    entity: Entity
+    expected: Row | None
+    stored: Row | None
+    columns: tuple[str, ...] = ()
+    """Columns in which two rows differ."""
+    added: Sequence[Event] = ()
+    """Events the entity gains."""
+    left_over: int = 0
+    """Events of older mappings that today's mapping has no successor for."""
+
+    @property
+    def row_differs(self) -> bool:
+        """Whether the row has to be written or removed."""
+        return bool(self.columns) or (self.expected is None) != (self.stored is None)
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything has to be written."""
+        return bool(self.added) or self.row_differs
+
+
+@dataclass
+class TableReport:
+    """What a rebuild found in one projection. Costs are in units of 1e-12 US dollars."""
+
+    checked: int = 0
+    changed: int = 0
+    added: int = 0
+    removed: int = 0
+    without_events: int = 0
+    columns: Counter[str] = field(default_factory=Counter)
+    """Column -> rows of which it changed."""
+    cost_before: int = 0
+    cost_after: int = 0
+
+
+@dataclass
+class Report:
+    """What a rebuild has found, and done unless it was a dry run."""
+
+    tables: dict[str, TableReport] = field(default_factory=dict)
+    """By entity type."""
+    spans: int = 0
+    """Kept spans that were mapped again."""
+    unmapped: int = 0
+    events: int = 0
+    """Events that mapping again has added."""
+    left_over: int = 0
+    failures: list[str] = field(default_factory=list)
+    """Entities whose events cannot be folded; their rows stay as they are."""
+
+    def table(self, entity_type: str) -> TableReport:
+        """The part about one projection."""
+        return self.tables.setdefault(entity_type, TableReport())
+
+    def count(self, verdict: Verdict) -> None:
+        """Add one entity."""
+        table = self.table(verdict.entity.type)
+        table.checked += 1
+        table.cost_before += _cost(verdict.stored)
+        table.cost_after += _cost(verdict.expected)
+        self.events += len(verdict.added)
+        self.left_over += verdict.left_over
+        if not verdict.row_differs:
+            return
+        if verdict.stored is None:
+            table.added += 1
+        elif verdict.expected is None:
+            table.removed += 1
+        else:
+            table.changed += 1
+            table.columns.update(verdict.columns)
+
+
+def judge(
+    entity: Entity,
+    history: Sequence[Event],
+    mapped: Sequence[Event],
+    stored: Row | None,
+    enrich: Enrich,
+    remapped: Collection[str] = (),
+) -> Verdict:
+    """Folds an entity from scratch and compares. `mapped` are events of today's mapping, known or not; `remapped` the
+    digests of the spans that were mapped again. Raises whatever the fold raises for events nobody can fold.
+    """
+    known = {event.id for event in history}
+    added = list({event.id: event for event in mapped if event.id not in known}.values())
+    events = [*history, *added]
+    expected = folded(events, enrich)
+    return Verdict(entity, expected, stored, differences(expected, stored), added, _left_over(events, mapped, remapped))
+
+
+def folded(events: Sequence[Event], enrich: Enrich) -> Row | None:
+    """The row of one entity's events, None where there should be none: deleted, unusable, no event at all."""
+    accumulator = Accumulator.of(events)
+    record = accumulator.record()
+    if record is None or record["is_deleted"]:
+        return None
+    entity_type = events[0].entity.type
+    record["eav_generation"] = accumulator.generation()
+    return row(entity_type, enrich(entity_type, record))
+
+
+def differences(expected: Row | None, stored: Row | None) -> tuple[str, ...]:
+    """The columns in which two rows differ, none unless both are there."""
+    if expected is None or stored is None:
+        return ()
+    return tuple(
+        column
+        for column, value in expected.items()
+        if value != stored[column] and column not in NOT_COMPARED and not _rounded(value, stored[column])
+    )
+
+
+def _rounded(expected: Any, stored: Any) -> bool:
+    """Whether a store keeps an integer in a column of floating point, large ones as the nearest there is."""
+    return isinstance(stored, float) and isinstance(expected, int) and float(expected) == stored
+
+
+def _left_over(events: Iterable[Event], mapped: Iterable[Event], remapped: Collection[str]) -> int:
+    """Events made of spans that were mapped again, to which nothing new corresponds: what only they say stays."""
+    if not remapped:
+        return 0
+    successors = {source.digest for event in mapped if (source := source_of(event)) is not None}
+    old = {source.digest for event in events if (source := source_of(event)) is not None}
+    return len(old.intersection(remapped) - successors)
+
+
+def _cost(row: Row | None) -> int:
+    cost = None if row is None else row.get("total_cost")
+    return 0 if cost is None else round(cost * PICO)

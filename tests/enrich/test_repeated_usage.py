@@ -1,0 +1,193 @@
+"""Sums of a trace: tokens that libraries write on a parent a second time count once, whatever the library."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from openfuse_collector.cli.views.store import Rollup, Trace, rollups
+from openfuse_collector.enrich import enrich, enrichment
+from openfuse_collector.enrich.repeated import BELOW, REPEATED
+from openfuse_collector.events.columns import OBSERVATION_COLUMNS
+from openfuse_collector.events.event import Event
+from openfuse_collector.events.reference import fold
+from openfuse_collector.events.rows import row
+from openfuse_collector.pricing import Catalogue
+from openfuse_collector.pricing.entry import ModelEntry
+from tests.conformance import corpus_inprocess
+from tests.mapping.span_requests import CHILD, ROOT, TRACE, mapped, span
+
+Row = dict[str, Any]
+PRICED = enrichment(
+    Catalogue([ModelEntry("m", "^m$", {"input": "2", "output": "10"}, per="million").model()], built_in=tuple)
+)
+
+
+def sums(rows: Iterable[Row]) -> dict[str, Rollup]:
+    """What `openfuse-collector traces` adds up, by trace id."""
+    rows = list(rows)
+    store = sqlite3.connect(":memory:")
+    store.row_factory = sqlite3.Row
+    store.execute(f"CREATE TABLE observations ({','.join(OBSERVATION_COLUMNS)}, PRIMARY KEY (project_id, id))")
+    marks = ",".join("?" * len(OBSERVATION_COLUMNS))
+    store.executemany(f"INSERT INTO observations VALUES ({marks})", [tuple(one.values()) for one in rows])
+    ids = {one["trace_id"] for one in rows}
+    traces = [Trace("default", id_, 0, *(None,) * 10) for id_ in ids]
+    return {trace_id: rollup for (_, trace_id), rollup in rollups(store, traces).items()}
+
+
+def total(one: Row) -> int:
+    """Tokens of an observation, its total stated or added up."""
+    return int(json.loads(one["usage_details"]).get("total", 0))
+
+
+def leaves(rows: dict[str, Row]) -> dict[str, int]:
+    """Tokens by trace of the observations that have some while nothing below them has: the calls themselves."""
+    covered: set[str] = set()
+    for one in rows.values():
+        above = one["parent_observation_id"] if total(one) else None
+        while above in rows and above not in covered:
+            covered.add(above)
+            above = rows[above]["parent_observation_id"]
+    found: dict[str, int] = defaultdict(int)
+    for id_, one in rows.items():
+        found[one["trace_id"]] += 0 if id_ in covered else total(one)
+    return found
+
+
+LIBRARIES = (
+    "js-ai-sdk-4",
+    "js-ai-sdk-5",
+    "js-ai-sdk-6",
+    "js-genkit",
+    "js-langsmith-otel",
+    "js-strands",
+    "py-agent-framework",
+    "py-anthropic-sdk-native",
+    "py-langfuse-js-aisdk",
+    "py-openinference-smolagents",
+    "py-openlit-agno",
+    "py-openlit-langchain-1.45",
+    "py-otel-genai-anthropic",
+    "py-pydantic-ai-0",
+    "py-pydantic-ai-1",
+    "py-pydantic-ai-2",
+    "py-strands-agents-0",
+    "py-strands-agents-1",
+    "py-vercel-ai-sdk-4",
+    "py-vercel-ai-sdk-5",
+    "py-vercel-ai-sdk-6",
+    "py-vercel-ai-sdk-7",
+)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_captured_traces_count_each_call_once(library: str) -> None:
+    if not (corpus_inprocess.SHARED / "corpus").is_dir():
+        pytest.skip(f"no corpus at {corpus_inprocess.SHARED}: set OPENFUSE_SHARED")
+    tokens = 0
+    for case in corpus_inprocess.load_cases(library):
+        rows, _, _ = corpus_inprocess.rows_of(case)
+        if rows:
+            counted = {trace_id: rollup.total_tokens for trace_id, rollup in sums(rows.values()).items()}
+            assert counted == leaves(rows), case["scenario"]
+            tokens += sum(counted.values())
+    assert tokens > 0
+
+
+def rows_of(*spans: Any, scope: str, enriched: Any = enrich) -> dict[str, Row]:
+    """Observation rows of spans by id."""
+    events, failures = mapped(*spans, scope=scope)
+    assert not failures
+    grouped: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        if event.entity.type == "observation":
+            grouped[event.entity.id].append(event)
+    records = {id_: fold(group) for id_, group in grouped.items()}
+    return {id_: dict(row("observation", enriched("observation", record))) for id_, record in records.items() if record}
+
+
+USAGE = {"gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 5}
+CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
+GENKIT = {"genkit:output": '{"usage":{"inputTokens":10,"outputTokens":5,"totalTokens":15}}'}
+OPENINFERENCE = {"llm.token_count.prompt": 10, "llm.token_count.completion": 5}
+Attributes = dict[str, Any]
+
+PAIRS: list[tuple[str, str, tuple[str, Attributes], tuple[str, Attributes]]] = [
+    (
+        "vercel",
+        "ai",
+        ("x", {"ai.operationId": "ai.generateText"}),
+        ("x", {"ai.operationId": "ai.generateText.doGenerate"}),
+    ),
+    ("vercel rerank", "ai", ("x", {"ai.operationId": "ai.rerank"}), ("x", {"ai.operationId": "ai.rerank.doRerank"})),
+    ("vercel 7", "gen_ai", ("x", {"gen_ai.operation.name": "agent_step"}), ("x", CHAT)),
+    ("agent framework", "agent_framework", ("x", {"gen_ai.operation.name": "invoke_agent"}), ("x", CHAT)),
+    ("pydantic ai before 2", "pydantic-ai", ("agent run", {"agent_name": "a"}), ("chat m", CHAT)),
+    (
+        "strands before 1",
+        "strands-agents",
+        ("Strands Agent", {"gen_ai.request.model": "m"}),
+        ("Model invoke", {"model": "m"}),
+    ),
+    ("strands workflow", "strands.telemetry.tracer", ("x", {"gen_ai.operation.name": "invoke_graph"}), ("x", CHAT)),
+    ("openlit workflow", "openlit", ("x", {"gen_ai.operation.name": "invoke_workflow"}), ("x", CHAT)),
+    ("langsmith", "langsmith", ("x", {"langsmith.span.kind": "chain"}), ("x", {"langsmith.span.kind": "llm"})),
+    ("genkit", "genkit-tracer", ("generate", GENKIT), ("m", {**GENKIT, "genkit:metadata:subtype": "model"})),
+    (
+        "smolagents",
+        "openinference.instrumentation.smolagents",
+        ("run", {"openinference.span.kind": "AGENT", **OPENINFERENCE}),
+        ("generate", {"openinference.span.kind": "LLM", **OPENINFERENCE}),
+    ),
+    ("anthropic sdk inside an instrumented call", "x", ("chat m", CHAT), ("anthropic.messages.create", CHAT)),
+]
+
+
+@pytest.mark.parametrize(("scope", "above", "below"), [pair[1:] for pair in PAIRS], ids=[pair[0] for pair in PAIRS])
+def test_a_parent_that_repeats_its_call(
+    scope: str, above: tuple[str, Attributes], below: tuple[str, Attributes]
+) -> None:
+    own = {} if scope == "genkit-tracer" or "smolagents" in scope else USAGE
+    rows = rows_of(
+        span({**above[1], **own}, name=above[0]),
+        span({**below[1], **own}, name=below[0], span_id=CHILD, parent=ROOT),
+        scope=scope,
+    )
+    (rollup,) = sums(rows.values()).values()
+    assert (rollup.input_tokens, rollup.output_tokens, rollup.total_tokens) == (10, 5, 15)
+    assert total(rows[CHILD]) == 15
+
+
+def test_what_is_repeated_stays_readable_on_the_observation() -> None:
+    parent = rows_of(span({"ai.operationId": "ai.streamText", **USAGE}), scope="ai")[ROOT]
+    assert json.loads(parent["usage_details"]) == {"input": 10, "output": 5, "total": 15}
+    assert parent["provided_usage_details"] == '{"input":10,"output":5}'
+    assert [parent[f"{side}_usage"] for side in ("input", "output", "total")] == [None, None, None]
+    assert json.loads(parent["metadata"])[REPEATED] == BELOW
+
+
+def test_a_repetition_is_not_priced() -> None:
+    attributes = {"gen_ai.request.model": "m", **USAGE}
+    rows = rows_of(
+        span({"ai.operationId": "ai.generateText", **attributes}),
+        span({"ai.operationId": "ai.generateText.doGenerate", **attributes}, span_id=CHILD, parent=ROOT),
+        scope="ai",
+        enriched=PRICED,
+    )
+    assert (rows[ROOT]["cost_details"], rows[ROOT]["total_cost"]) == ("{}", None)
+    assert sums(rows.values())[TRACE].cost == rows[CHILD]["total_cost"] == pytest.approx(0.00007)
+
+
+def test_calls_side_by_side_and_calls_inside_others_all_count() -> None:
+    """Equal usage is a repetition only right below a generation; a nested call with other numbers is a call."""
+    chats = [span({**CHAT, **USAGE}, span_id=f"{n:016x}", parent=ROOT) for n in (1, 2)]
+    nested = span({**CHAT, "gen_ai.usage.input_tokens": 3}, span_id=CHILD, parent=f"{1:016x}")
+    rows = rows_of(span({"gen_ai.operation.name": "invoke_agent"}), *chats, nested, scope="x")
+    assert sums(rows.values())[TRACE].total_tokens == 33

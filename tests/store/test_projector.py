@@ -1,0 +1,55 @@
+"""The fold's one owner: the result depends neither on what is cached nor on when the store can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openfuse_collector.config.types import Size
+from openfuse_collector.enrich import enrich
+from openfuse_collector.errors import RetryableError
+from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.exporters.sqlite.config import SqliteConfig
+from openfuse_collector.exporters.sqlite.store import Store
+from openfuse_collector.store.projector import Projector
+from tests.builders import event
+
+
+def trace(id: str, at: str, **body: Any) -> Event:
+    made = event("a", "trace", id=id, **body)
+    made.timestamp = f"2026-11-21T06:00:{at}Z"
+    return made
+
+
+@pytest.mark.parametrize("cache", [0, 3000, 1 << 20])
+def test_an_entity_evicted_by_its_own_batch_keeps_its_history(tmp_path: Path, cache: int) -> None:
+    store = Store(SqliteConfig(path=str(tmp_path / "a.db"), fold_cache_size=Size(cache)))
+    first, second = trace("a1", "01", name="first", userId="ada"), trace("a2", "02", sessionId="s")
+    store.write([first])
+    changes = store.write([event("b", "trace", input="x" * 5000), second])
+    store.close()
+    row = next(row for row in changes.rows["trace"] if row["id"] == "a")
+    assert (row["name"], row["user_id"], row["session_id"]) == ("first", "ada", "s")
+    assert [one.id for one in changes.raw if one.entity.id == "a"] == ["a2"]
+
+
+def test_a_store_that_does_not_answer_is_not_the_fault_of_the_data() -> None:
+    """A copy received earlier makes the entity be read again; the store being away then is a reason to retry, not to refuse."""
+    asked = 0
+
+    def history(entities: Sequence[Entity]) -> dict[Entity, list[Event]]:
+        nonlocal asked
+        asked += bool(entities)
+        if asked > 1:
+            raise RetryableError("the store is restarting")
+        return {}
+
+    projector = Projector(history, enrich, 1 << 20)
+    projector.apply([trace("x", "01"), trace("y", "02")])
+    earlier = trace("x", "01")
+    earlier.ingested_at -= 100
+    with pytest.raises(RetryableError, match="restarting"):
+        projector.apply([earlier])
