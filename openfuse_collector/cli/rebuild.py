@@ -123,14 +123,17 @@ def _connect(store: SqliteConfig, dry_run: bool) -> sqlite3.Connection:
         raise click.ClickException(
             f"no store at {path}: start one with `openfuse-collector run`, or name it with --store"
         )
-    reading = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE, isolation_level=None)
-    found = reading.execute("SELECT 1 FROM sqlite_master WHERE name = 'openfuse_schema_migrations'").fetchone()
-    if found and dry_run:
-        return reading
-    reading.close()
+    with closing(_reader(path)) as reader:
+        found = reader.execute("SELECT 1 FROM sqlite_master WHERE name = 'openfuse_schema_migrations'").fetchone()
     if not found:
         raise click.ClickException(f"{path} is no store of this program")
+    if dry_run:
+        return _reader(path)
     return connect(replace(store, busy_timeout=Duration(PATIENCE)))
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE, isolation_level=None)
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def _observation(event: Event) -> Columns | None:
     if type(parameters) is dict:
         columns["model_parameters"] = parameters
     _usage(get("usage"), get("usageDetails"), get("costDetails"), columns)
-    _prompt(get("promptName"), get("promptVersion"), columns)
+    _prompt(get("promptName"), get("promptVersion"), columns, event.derived)
     return columns
 
 
@@ -195,8 +195,10 @@ def _usage(usage: Any, usage_details: Any, cost_details: Any, columns: Columns) 
         columns["provided_cost_details"] = costs
 
 
-def _prompt(name: Any, version: Any, columns: Columns) -> None:
-    """The pair or nothing: a name of one event never meets the version of another."""
-    if type(name) is str and name and type(version) is int and -(2**31) <= version < 2**31:
+def _prompt(name: Any, version: Any, columns: Columns, whole: bool) -> None:
+    """The pair or nothing: a name of one event never meets the version of another. A span is whole, so half a pair is what there is."""
+    name = name if type(name) is str and name else None
+    version = version if type(version) is int and -(2**31) <= version < 2**31 else None
+    if (name is not None and version is not None) or (whole and name is not version):
         columns["prompt_name"] = name
         columns["prompt_version"] = version

@@ -81,7 +81,13 @@ def shown_attributes(span: SpanView) -> dict[str, str] | None:
     return {key: value if type(value := attributes[key]) is str else _shown(value) for key in span.shape.attributes}
 
 
+EMPTY_LIST = '{"arrayValue":{}}'
+"""How Langfuse shows an empty list: as the OTLP value it came in. Kept, so that filters on metadata find in both what they look for."""
+
+
 def _shown(value: Any) -> str:
+    if value == []:
+        return EMPTY_LIST
     return str(value) if type(value) is int else json_text(value)
 
 

@@ -19,7 +19,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from openfuse_collector.enrich import enrich, enrichment
 from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.exporters.sqlite import rebuild as rebuild_module
 from openfuse_collector.exporters.sqlite import selection as selection_module
+from openfuse_collector.exporters.sqlite import statements, store
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.rebuild import Rebuild
 from openfuse_collector.exporters.sqlite.store import Store, connect
@@ -175,9 +177,6 @@ def test_pages_are_small_and_miss_nothing(path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("key", [-(2**63), -1, 0, 2**63 - 1])
 def test_no_key_is_left_out(path: Path, monkeypatch: pytest.MonkeyPatch, key: int) -> None:
-    from openfuse_collector.exporters.sqlite import rebuild as rebuild_module
-    from openfuse_collector.exporters.sqlite import statements, store
-
     for module in (statements, store, rebuild_module):
         monkeypatch.setattr(module, "entity_key", lambda entity: key)  # two entities of one key, too
     write(path, [event("o1", name="a"), event("o2", name="b"), event("t", "trace")])
@@ -295,6 +294,31 @@ def test_the_collector_s_own_store_notices_a_rebuild(path: Path) -> None:
         store.write([later])
     assert rows(path) == reference_rows(path)
     assert [row["name"] for row in query(path, "SELECT name FROM traces")] == ["first"]
+
+
+def test_another_writer_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(path, [event("o1", name="chat")])
+    execute(path, "UPDATE observations SET name = 'x'")
+    looked: list[float] = []
+    config = SqliteConfig(path=str(path))
+    with closing(connect(config)) as first, closing(connect(config)) as second, closing(connect(config)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            list(Rebuild(first, enrich, Selection(), patience=-1).refold())
+        other.execute("UPDATE observations SET level = 'theirs'")
+        assert query(path, "SELECT name, level FROM observations") == [{"name": "x", "level": "DEFAULT"}]
+
+        def lets_go(seconds: float) -> None:
+            looked.append(seconds)
+            if len(looked) == 3:
+                other.execute("COMMIT")
+
+        monkeypatch.setattr("openfuse_collector.exporters.sqlite.rebuild.time.sleep", lets_go)
+        made = Rebuild(second, enrich, Selection())
+        list(made.refold())
+    assert len(looked) == 3
+    assert made.report.table("observation").columns == {"name": 1, "level": 1}  # judged again under the lock
+    assert rows(path) == reference_rows(path)
 
 
 def captured() -> list[ExportTraceServiceRequest]:
