@@ -6,8 +6,10 @@ import base64
 import hashlib
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Event as Flag
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -18,6 +20,9 @@ from openfuse_collector.events.rows import raw_row
 from openfuse_collector.pipeline.retry import RetryConfig, pause
 from openfuse_collector.signals import Item, Signal
 from openfuse_collector.telemetry.metrics import Metrics
+
+MOST_UNCOPIED = 500
+"""A store that is away for long gets copies of the newest only; the files are all there."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -68,6 +73,8 @@ class DeadLetters:
         self.stopping = stopping
         """Set when the service gives up waiting; shared with everything that waits."""
         self._log = log
+        self._lock = Lock()
+        self._uncopied: dict[str, DeadLetter] = {}
         self._count = metrics.counter(
             "openfuse_dead_letters",
             "Requests, spans or entities that could not be stored and were set aside.",
@@ -99,9 +106,27 @@ class DeadLetters:
                     "dead letter cannot be written, will retry", directory=str(self.directory), error=str(error)
                 )
                 pause(self.stopping, delay)
+        self._to_copy(letter)
         self._count.labels(component).inc()
         self._log.error("set aside as dead letter", component=component, reason=reason, dead_letter=letter.id)
         return letter
+
+    def uncopied(self) -> list[DeadLetter]:
+        """Letters written since the start that no store has a copy of yet, the newest few hundred."""
+        with self._lock:
+            return list(self._uncopied.values())
+
+    def copied(self, letters: Iterable[DeadLetter]) -> None:
+        """A store has these now."""
+        with self._lock:
+            for letter in letters:
+                self._uncopied.pop(letter.id, None)
+
+    def _to_copy(self, letter: DeadLetter) -> None:
+        with self._lock:
+            self._uncopied[letter.id] = letter
+            while len(self._uncopied) > MOST_UNCOPIED:
+                del self._uncopied[next(iter(self._uncopied))]
 
     def _write(self, letter: DeadLetter) -> None:
         if not self.directory.is_dir():

@@ -15,6 +15,7 @@ from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.exporter import SqliteExporter
 from openfuse_collector.exporters.sqlite.schema import MIGRATIONS
 from openfuse_collector.exporters.sqlite.store import Store
+from openfuse_collector.signals import Signal
 from tests.builders import batch, event, item, settings
 
 
@@ -155,3 +156,25 @@ def test_questions_people_ask_have_an_index(store: Store, path: Path, sql: str, 
     plan = " ".join(row["detail"] for row in query(path, f"EXPLAIN QUERY PLAN {sql}"))
     assert index in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_dead_letters_are_copied_into_the_store(path: Path, tmp_path: Path) -> None:
+    made = settings("sqlite", directory=tmp_path / "letters")
+    exporter = SqliteExporter(made, SqliteConfig(path=str(path)))
+    letter = made.dead_letters.add(item([event("odd")]), "traces", "sqlite", "too odd", Signal.EVENTS)
+    for _ in range(2):
+        exporter.export(batch(item([event("o1")])))
+    (row,) = query(path, "SELECT * FROM openfuse_dead_letters")
+    assert (row["id"], row["reason"], row["component"]) == (letter.id, "too odd", "sqlite")
+    assert "odd" in row["payload"]
+    assert made.dead_letters.uncopied() == []
+
+
+def test_a_file_that_was_removed_is_noticed(path: Path) -> None:
+    exporter = SqliteExporter(settings("sqlite"), SqliteConfig(path=str(path)))
+    exporter.export(batch(item([event("o1")])))
+    for file in path.parent.iterdir():
+        file.unlink()
+    exporter.export(batch(item([event("o2")]), end=7))
+    assert [row["id"] for row in query(path, "SELECT id FROM observations")] == ["o2"]
+    assert exporter.cursor("traces") == 7

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from functools import partial
 
 from openfuse_collector.component import Settings
 from openfuse_collector.errors import CollectorError, PermanentError, RetryableError
@@ -30,8 +31,9 @@ class SqliteExporter:
     def __init__(self, settings: Settings, config: SqliteConfig) -> None:
         self._settings = settings
         self._path = config.path
+        self._open = partial(Store, config, configured_enrichment(settings))
         try:
-            self._store = Store(config, configured_enrichment(settings))
+            self._store = self._open()
         except (sqlite3.Error, OSError) as error:
             raise CollectorError(f"exporters::{settings.id}: cannot open {config.path}: {error}") from error
         metrics, id = settings.metrics, str(settings.id)
@@ -60,6 +62,9 @@ class SqliteExporter:
         spans = [(item.origin, span) for item in batch.items for span in item.spans]
         cursor = None if batch.end is None else (self._settings.instance, batch.pipeline, batch.end)
         try:
+            if self._store.replaced():
+                self._reopen()
+            self._copy_dead_letters()
             changes = self._store.write(events, cursor, spans)
         except UNSTORABLE as error:
             raise PermanentError(f"{type(error).__name__}: {error}") from error
@@ -70,3 +75,18 @@ class SqliteExporter:
         self._spans.inc(changes.spans)
         for kind in TABLES.keys() & changes.rows.keys():
             self._rows[kind].inc(len(changes.rows[kind]))
+
+    def _reopen(self) -> None:
+        """Go on in a new file: what is written to one without a name would be gone with the process."""
+        self._settings.log.error(
+            "the store's file was removed or replaced while in use, opening it anew", path=self._path
+        )
+        self._store.close()
+        self._store = self._open()
+
+    def _copy_dead_letters(self) -> None:
+        """Copies for people who look into the store; the files beside the journal are what counts."""
+        letters = self._settings.dead_letters.uncopied()
+        if letters:
+            self._store.copy(letters)
+            self._settings.dead_letters.copied(letters)

@@ -13,6 +13,7 @@ from openfuse_collector.events.columns import COLUMNS
 from openfuse_collector.events.event import Entity, Event, decode_envelope
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.events.text import clean
+from openfuse_collector.pipeline.dead_letters import DeadLetter
 from openfuse_collector.signals import Origin, RawSpan, Signal
 
 LOOKUP = 500
@@ -158,3 +159,23 @@ def _in_parts(connection: sqlite3.Connection, query: str, keys: Iterable[Any], *
     for start in range(0, len(wanted), LOOKUP):
         some = wanted[start : start + LOOKUP]
         yield from connection.execute(query.format(",".join("?" * len(some))), (*some, *more))
+
+
+ADD_DEAD_LETTER = "INSERT OR IGNORE INTO openfuse_dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def dead_letter_row(letter: DeadLetter) -> tuple[str | int, ...]:
+    """A row of openfuse_dead_letters."""
+    return (
+        letter.id,
+        letter.at,
+        letter.pipeline,
+        letter.component,
+        clean(letter.reason),
+        str(letter.signal),
+        letter.project_id,
+        letter.receiver,
+        letter.received_at,
+        letter.position,
+        letter.payload,
+    )

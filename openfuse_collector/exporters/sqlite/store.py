@@ -13,6 +13,7 @@ from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.schema import migrate
 from openfuse_collector.exporters.sqlite.statements import entity_key
+from openfuse_collector.pipeline.dead_letters import DeadLetter
 from openfuse_collector.signals import Origin, RawSpan
 from openfuse_collector.store.projector import Changes, Projector
 
@@ -24,6 +25,8 @@ class Store:
 
     def __init__(self, config: SqliteConfig, enrich: Enrich = enrich) -> None:
         self._connection = connect(config)
+        self._path = Path(config.path)
+        self._inode = self._path.stat().st_ino
         self._projector = Projector(self._history, enrich, config.fold_cache_size)
         self._data_version = -1
         self._keys: dict[Entity, int] = {}
@@ -66,6 +69,19 @@ class Store:
         finally:
             self._keys.clear()
         return changes
+
+    def copy(self, letters: Iterable[DeadLetter]) -> None:
+        """Keep copies of dead letters, in a transaction of their own; those it has already are left as they are."""
+        with self._connection:  # commits, or rolls back when something raises
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany(statements.ADD_DEAD_LETTER, map(statements.dead_letter_row, letters))
+
+    def replaced(self) -> bool:
+        """Whether the file at the path is no longer the one that is open: somebody removed it or put another there."""
+        try:
+            return self._path.stat().st_ino != self._inode
+        except FileNotFoundError:
+            return True
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
