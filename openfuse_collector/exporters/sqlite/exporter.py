@@ -47,6 +47,7 @@ class SqliteExporter:
 
     async def start(self) -> None:
         """The file is open since construction, because its cursors are needed to build the pipelines."""
+        self._settings.log.info("store is open, `openfuse-collector traces` reads it", path=self._path)
 
     async def shutdown(self) -> None:
         """Close the file; may take a moment when the write-ahead log is large."""
