@@ -169,6 +169,8 @@ class Factory:
     """Signals a receiver produces, a processor or exporter takes, a connector consumes."""
     emits: frozenset[Signal] = frozenset()
     """Connectors only: the signals that come out."""
+    durable: bool = True
+    """Exporters only: whether what `export` returned from survives a power cut of the destination. If not, the journal keeps it a while."""
     stability: str = "alpha"
     aliases: tuple[str, ...] = ()
     """Older names that keep working."""

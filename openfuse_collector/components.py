@@ -20,6 +20,7 @@ BUILT_IN: dict[tuple[Kind, str], str] = {
     (Kind.RECEIVER, "langfuse"): "openfuse_collector.receivers.langfuse:FACTORY",
     (Kind.CONNECTOR, "genai"): "openfuse_collector.connectors.genai:FACTORY",
     (Kind.EXPORTER, "sqlite"): "openfuse_collector.exporters.sqlite:FACTORY",
+    (Kind.EXPORTER, "greptimedb"): "openfuse_collector.exporters.greptimedb:FACTORY",
     (Kind.EXPORTER, "debug"): "openfuse_collector.exporters.debug:FACTORY",
     (Kind.EXTENSION, "api_keys"): "openfuse_collector.extensions.api_keys:FACTORY",
     (Kind.EXTENSION, "pricing"): "openfuse_collector.extensions.pricing:FACTORY",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import os
 import signal
@@ -19,8 +20,9 @@ from openfuse_collector import __version__
 from openfuse_collector.component import Component, ComponentID, Health, Intake, Kind, Settings, SharedPort
 from openfuse_collector.components import factory
 from openfuse_collector.config.service import CollectorConfig, MetricsConfig
+from openfuse_collector.config.types import Duration
 from openfuse_collector.errors import CollectorError
-from openfuse_collector.journal import Journal
+from openfuse_collector.journal import Journal, JournalConfig
 from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.graph import Builder, Graph
 from openfuse_collector.pipeline.graph import stop as stop_component
@@ -32,6 +34,8 @@ from openfuse_collector.telemetry.metrics import Metrics
 SWITCH_INTERVAL = 0.001
 """Seconds a Python thread may keep the interpreter while another wants it. The default of 5 ms would show in every answer."""
 
+
+RETAIN_BEHIND_VOLATILE = Duration(600)
 
 GC_THRESHOLD = (20_000, 20, 50)
 """Batches are large, short-lived and free of cycles: looking through them after every 700 allocations finds nothing."""
@@ -57,6 +61,15 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         return None
     new_event_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return new_event_loop
+
+
+def journal_config(config: CollectorConfig) -> JournalConfig:
+    """The journal's settings; where nothing is said of `retain`, segments stay a while behind a store that may lose its last seconds."""
+    journal = config.service.journal
+    used = {id for pipeline in config.service.pipelines.values() for id in pipeline.exporters if id in config.exporters}
+    if journal.retain is not None or all(factory(Kind.EXPORTER, id.type).durable for id in used):
+        return journal
+    return dataclasses.replace(journal, retain=RETAIN_BEHIND_VOLATILE)
 
 
 def decode(origin: Origin, payload: bytes) -> Any:
@@ -107,7 +120,7 @@ class Service:
         """Start, wait for a signal, stop. Raises CollectorError when something cannot start; whatever had started is stopped then."""
         began = time.monotonic()
         stop = _signals()
-        journal = Journal.open(self._config.service.journal, self._metrics, self._log, decode=decode)
+        journal = Journal.open(journal_config(self._config), self._metrics, self._log, decode=decode)
         self._instance = journal.instance
         watch = asyncio.create_task(watch_loop(self._metrics))
         graph, patience = None, 0.0

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "openfuse_collector.cli.rebuild:rebuild",
         "Make the rows of a store again from its raw events or kept spans.",
     ),
+    "schema": ("openfuse_collector.cli.schema:schema", "Print, apply or compare the schema of a GreptimeDB store."),
     "traces": ("openfuse_collector.cli.traces:traces", "Read stored traces."),
     "models": ("openfuse_collector.cli.models:models", "Look into the price tables."),
     "send": ("openfuse_collector.cli.send:send", "Replay recorded OTLP requests to a collector."),

@@ -162,7 +162,8 @@ class Projector:
 
     def _evict(self) -> None:
         """Between batches only: an entity that was known when a batch began was not asked for, so it must stay until it is folded."""
-        while self._bytes > self._max_bytes and len(self._known) > 1:
+        at_least = 1 if self._max_bytes else 0
+        while self._bytes > self._max_bytes and len(self._known) > at_least:
             _, (_, _, dropped) = self._known.popitem(last=False)
             self._bytes -= dropped
 

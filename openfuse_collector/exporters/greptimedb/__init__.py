@@ -1,0 +1,22 @@
+"""The store for what one machine cannot hold: GreptimeDB, in the tables Openfuse reads."""
+
+from openfuse_collector.component import Factory, Kind, lazy
+from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
+from openfuse_collector.signals import Signal
+
+FACTORY = Factory(
+    kind=Kind.EXPORTER,
+    type="greptimedb",
+    config=GreptimedbConfig,
+    create=lazy("openfuse_collector.exporters.greptimedb.exporter:GreptimedbExporter"),
+    durable=False,  # a write is in the memory of the server before it is on disk
+    signals=frozenset({Signal.EVENTS}),
+    metrics={
+        "openfuse_store_written_rows": "Rows the server has accepted, by table.",
+        "openfuse_store_duplicate_events": "Events that were already stored.",
+        "openfuse_greptimedb_call_seconds": "Time of one gRPC call that succeeded, by table.",
+        "openfuse_greptimedb_failed_exports": "Attempts at a batch that failed, by cause.",
+        "openfuse_greptimedb_replaced_rows": "Rows removed because their entity moved in time, was cleared or deleted.",
+        "openfuse_greptimedb_files": "Files of the region that has most of them, by table.",
+    },
+)

@@ -1,0 +1,86 @@
+"""SQL for the tables of `schema`. Every identifier is quoted: id, key, value, type, level, timestamp and more are keywords."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from openfuse_collector.exporters.greptimedb.schema import TABLES, Column, Table
+
+_OPTIONS = {
+    True: {"append_mode": "true"},
+    False: {"merge_mode": "last_non_null", "sst_format": "flat"},
+}
+
+
+def quoted(name: str) -> str:
+    """An identifier. Backticks work over HTTP and over MySQL."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def literal(text: str) -> str:
+    """A string. The server knows no backslash escapes over HTTP."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def select(what: Iterable[str], table: str, where: str) -> str:
+    """A query; what to select and the condition are SQL already."""
+    return f"SELECT {', '.join(what)} FROM {table} WHERE {where}"  # noqa: S608
+
+
+def create_database(name: str) -> str:
+    """For a connection to any database."""
+    return f"CREATE DATABASE IF NOT EXISTS {quoted(name)}"
+
+
+def set_ttl(database: str, ttl: str) -> str:
+    """The name stays unquoted: quoted ones are refused here (spec/openfuse.md 1.8)."""
+    return f"ALTER DATABASE {database} SET 'ttl'={literal(ttl)}"
+
+
+def create_table(table: Table) -> str:
+    """The table as it is today, with the first index of each column."""
+    lines = [_column(column) for column in table.columns]
+    lines.append(f"TIME INDEX ({quoted(table.time_index)})")
+    lines.append(f"PRIMARY KEY ({', '.join(map(quoted, table.primary_key))})")
+    options = ", ".join(f"{key!r} = {value!r}" for key, value in _OPTIONS[table.append].items())
+    body = ",\n  ".join(lines)
+    return f"CREATE TABLE IF NOT EXISTS {quoted(table.name)} (\n  {body}\n)\nENGINE=mito\nWITH ({options})"
+
+
+def add_column(table: Table, column: Column) -> str:
+    """The definition without indexes."""
+    return f"ALTER TABLE {quoted(table.name)} ADD COLUMN {_definition(column)}"
+
+
+def set_index(table: Table, column: Column, index: str) -> str:
+    """Setting an index again that is there is no error and changes nothing."""
+    return f"ALTER TABLE {quoted(table.name)} MODIFY COLUMN {quoted(column.name)} SET {index}"
+
+
+def creation(table: Table) -> Iterator[str]:
+    """The statements that make one table."""
+    yield create_table(table)
+    for column in table.columns:
+        yield from (set_index(table, column, index) for index in column.indexes[1:])
+
+
+def missing(present: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """The statements between what is there, columns by table, and what should be. None when nothing is missing."""
+    for table in TABLES.values():
+        if table.name not in present:
+            yield from creation(table)
+            continue
+        for column in table.columns:
+            if column.name not in present[table.name]:
+                yield add_column(table, column)
+                yield from (set_index(table, column, index) for index in column.indexes)
+
+
+def _column(column: Column) -> str:
+    return " ".join((_definition(column), *column.indexes[:1]))
+
+
+def _definition(column: Column) -> str:
+    null = "NULL" if column.nullable else "NOT NULL"
+    default = (f"DEFAULT {column.default}",) if column.default else ()
+    return " ".join((quoted(column.name), column.type, null, *default))

@@ -1,0 +1,122 @@
+"""Rows as the ingester takes them: lists in the order of the table's columns, each value of exactly the type of its column.
+
+The client checks every value and refuses a whole call for one it does not like (spec/greptimedb.md 1.2), so what could be of another
+type is converted here. A number that its column cannot hold becomes NULL there: the JSON column beside it still has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Context, Decimal, InvalidOperation
+from functools import cache
+from math import isfinite
+from operator import itemgetter
+from typing import Any
+
+from openfuse_collector.events.text import clean
+from openfuse_collector.exporters.greptimedb.schema import TABLES
+from openfuse_collector.signals import Origin, RawSpan
+
+Row = list[Any]
+
+PROJECTIONS = {
+    "trace": "traces",
+    "observation": "observations",
+    "score": "scores",
+    "dataset_run_item": "dataset_run_items",
+}
+"""Entity type -> projection."""
+
+_COSTS = Context(prec=38)
+_PICO = Decimal("1E-12")
+_INT32, _INT64 = 1 << 31, 1 << 63
+
+
+def decimal(value: Any) -> Decimal | None:
+    """A cost in US dollars with twelve decimal places, None for what does not fit into DECIMAL(38, 12)."""
+    try:
+        exact = Decimal(repr(value) if type(value) is float else value).quantize(_PICO, context=_COSTS)
+    except (InvalidOperation, TypeError, ValueError):
+        return None
+    return exact if exact.is_finite() else None
+
+
+def double(value: Any) -> float | None:
+    """A finite number."""
+    try:
+        number = float(value)
+    except (OverflowError, TypeError, ValueError):
+        return None
+    return number if isfinite(number) else None
+
+
+def _integer(bound: int) -> Callable[[Any], int | None]:
+    def integer(value: Any) -> int | None:
+        if type(value) is not int:
+            if type(value) is not float or not isfinite(value):
+                return None
+            value = round(value)
+        return value if -bound <= value < bound else None
+
+    return integer
+
+
+_CONVERT: Mapping[str, Callable[[Any], Any]] = {
+    "DECIMAL(38, 12)": decimal,
+    "DOUBLE": double,
+    "BIGINT": _integer(_INT64),
+    "INT": _integer(_INT32),
+    "BOOLEAN": bool,
+}
+"""Column type -> conversion of a value that is not None. Text, JSON text and times are what they should be."""
+
+
+@cache
+def _plan(entity_type: str) -> tuple[Callable[[Mapping[str, Any]], tuple[Any, ...]], tuple[tuple[int, Any], ...]]:
+    columns = TABLES[PROJECTIONS[entity_type]].columns
+    converted = ((at, _CONVERT.get(column.type)) for at, column in enumerate(columns))
+    return itemgetter(*(column.name for column in columns)), tuple(pair for pair in converted if pair[1] is not None)
+
+
+def projection_row(entity_type: str, values: Mapping[str, Any]) -> Row:
+    """A row of the projector as a row of the projection."""
+    get, conversions = _plan(entity_type)
+    made = list(get(values))
+    for at, convert in conversions:
+        value = made[at]
+        if value is not None:
+            made[at] = convert(value)
+    return made
+
+
+def raw_span_row(origin: Origin, span: RawSpan) -> Row:
+    """A kept span as a row of `openfuse_raw_spans`."""
+    return [
+        origin.received_at // 1_000_000,
+        clean(origin.project_id),
+        clean(span.trace_id),
+        span.source,
+        span.span_id,
+        span.start_time,
+        origin.received_at,
+        origin.receiver,
+        origin.public_key,
+        clean(origin.sdk_name),
+        clean(origin.sdk_version),
+        span.payload,
+    ]
+
+
+def chunks(rows: Iterable[Sequence[Any]], max_rows: int, max_bytes: int) -> Iterable[list[Sequence[Any]]]:
+    """Rows in calls of at most so many rows and bytes of text; a single row may be larger."""
+    chunk: list[Sequence[Any]] = []
+    size = 0
+    for row in rows:
+        weight = sum([len(value) for value in row if type(value) is str or type(value) is bytes])
+        if chunk and (len(chunk) == max_rows or size + weight > max_bytes):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(row)
+        size += weight
+    if chunk:
+        yield chunk

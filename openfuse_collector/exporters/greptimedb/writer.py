@@ -1,0 +1,50 @@
+"""The worker threads: everything that asks the server or sends to it runs here, several entities' worth at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
+from openfuse_collector.exporters.greptimedb.flush import Flush, Part
+from openfuse_collector.exporters.greptimedb.ingest import Ingester
+from openfuse_collector.exporters.greptimedb.sql import Rows, SqlClient
+
+
+class Writer:
+    """Used by one thread, the exporter's. An entity is in flight once: `write` returns when every thread is done."""
+
+    def __init__(self, config: GreptimedbConfig, sql: SqlClient, ingester: Ingester) -> None:
+        self._sql = sql
+        self._ingester = ingester
+        self._pool = ThreadPoolExecutor(config.encoder_workers, "greptimedb")
+
+    def ask(self, queries: Sequence[str]) -> Iterable[Rows]:
+        """Runs queries, some at the same time. Raises CallError."""
+        if len(queries) < 2:
+            return list(map(self._sql.rows, queries))
+        running = [self._pool.submit(self._sql.rows, query) for query in queries]
+        wait(running)
+        return [answer.result() for answer in running]
+
+    def write(self, parts: Iterable[Part]) -> list[Flush]:
+        """Writes each part as soon as it is there, while the next one is being made. No entity may be in two of them.
+
+        An error, a CallError or what making a part raised, comes out when nothing is running any more: what is repeated must not be
+        overtaken by what it repeats.
+        """
+        running: list[Future[Flush]] = []
+        try:
+            for part in parts:  # made here, by the caller's generator
+                running.append(self._pool.submit(self._flush, part))
+        finally:
+            wait(running)
+        return [flush.result() for flush in running]
+
+    def close(self) -> None:
+        """Waits for the threads, at most as long as a call may take, and lets go of connections."""
+        self._pool.shutdown()
+        self._sql.close()
+
+    def _flush(self, part: Part) -> Flush:
+        return Flush(self._ingester, lambda queries: map(self._sql.rows, queries), part).run()
