@@ -154,6 +154,7 @@ class Service:
             )
         self._reload_on_hangup()
         gc.freeze()
+        gc.enable()
         gc.set_threshold(*GC_THRESHOLD)
         self._health.set(ready=True)
 

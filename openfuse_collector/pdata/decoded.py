@@ -25,5 +25,9 @@ class Decoded(NamedTuple):
     """Sentence for the sender -> how often: what was understood in another way than it was written."""
 
 
+class NeedsRepairError(Exception):
+    """A strict parser refuses the body. What reads it all the same may take long: not on the event loop."""
+
+
 Decode = Callable[[bytes, Form], Decoded]
 """Reads one encoding. Raises BadDataError."""

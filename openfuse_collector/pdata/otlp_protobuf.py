@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.message import DecodeError
 
-from openfuse_collector.pdata.decoded import Decoded
+from openfuse_collector.pdata.decoded import Decoded, NeedsRepairError
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.pdata.forms import TRACES, Form
 from openfuse_collector.pdata.misrouted import misrouted_protobuf
@@ -19,6 +19,14 @@ def decode(body: bytes, form: Form) -> Decoded:
         return Decoded(form.request.FromString(body), body)
     except DecodeError:
         return _repaired(body, form)
+
+
+def decode_sound(body: bytes, form: Form) -> Decoded:
+    """`decode` for what needs no repair. Raises NeedsRepairError, also where repair is impossible."""
+    try:
+        return Decoded(form.request.FromString(body), body)
+    except DecodeError as error:
+        raise NeedsRepairError from error
 
 
 def decode_traces(body: bytes) -> Decoded:

@@ -1,7 +1,8 @@
 """Repair of protobuf bytes the parser refuses: invalid UTF-8 in strings becomes U+FFFD, items nested too deep are left out.
 
 Works on the wire format, field by field, guided by tables made from the message descriptors. Only requests that failed to
-parse come here, so this costs nothing in the normal case. Everything else about the bytes stays as it was, unknown fields too.
+parse come here, so this costs nothing in the normal case. Spans and log records are first given to the parser in groups: only
+those of a group it refuses are walked. Everything else about the bytes stays as it was, unknown fields too.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 MAX_DEPTH = 100
 """Message levels protobuf parsers accept, the request itself not counted."""
+
+GROUP = 32
+"""Fields of a scope that are given to the parser at a time."""
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _FIXED = {_FIXED64: 8, _FIXED32: 4}
@@ -45,13 +50,19 @@ class Shape:
         self.droppable = full_name in _ITEMS
         self.strings: set[int] = set()
         self.messages: dict[int, Shape] = {}
+        self.path: tuple[int, ...] = ()
+        """Field numbers from the request to here, where this holds spans or log records."""
 
 
 def repair(body: bytes, request: type[Any]) -> Repaired:
     """An export of this message type with its strings repaired. Raises WireError where the bytes are malformed or truncated."""
-    walk = _Walk(body)
+    walk = _Walk(body, request)
     fixed = walk.message(0, len(body), _shape_of(request.DESCRIPTOR), MAX_DEPTH)
     return Repaired(body if fixed is None else fixed, walk.strings, walk.too_deep)
+
+
+_Field = tuple[int, int, int, int]
+"""Offset of the tag, field number, first content byte, end."""
 
 
 class _TooDeepError(WireError):
@@ -61,8 +72,9 @@ class _TooDeepError(WireError):
 class _Walk:
     """One pass over a request."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, request: type[Any]) -> None:
         self._data = data
+        self._request = request
         self.strings = 0
         self.too_deep = 0
 
@@ -70,55 +82,81 @@ class _Walk:
         """The message in `data[start:end]` with its strings repaired, None when nothing had to be done."""
         if room < 0:
             raise _TooDeepError
+        data, strings, messages = self._data, shape.strings, shape.messages
         pieces: list[bytes] = []
         kept = start  # everything before it is in `pieces`
-        for begin, number, content, stop in self._lengths(start, end):
-            replaced = self._field(number, content, stop, shape, room)
+        fields = self._lengths(start, end)
+        for begin, number, content, stop in self._refused(list(fields), shape.path) if shape.path else fields:
+            if number in strings:
+                raw = data[content:stop]
+                replaced = None if raw.isascii() else self._string(number, raw)
+            elif number in messages:
+                replaced = self._nested(number, content, stop, messages[number], room - 1)
+            else:
+                continue
             if replaced is not None:
-                pieces += (self._data[kept:begin], replaced)
+                pieces += (data[kept:begin], replaced)
                 kept = stop
         if not pieces:
             return None
-        pieces.append(self._data[kept:end])
+        pieces.append(data[kept:end])
         return b"".join(pieces)
 
-    def _field(self, number: int, content: int, stop: int, shape: Shape, room: int) -> bytes | None:
-        """A length-delimited field written anew with its tag, nothing when it is left out, None when it may stay."""
-        if number in shape.strings:
-            fixed = self._string(content, stop)
-        elif nested := shape.messages.get(number):
-            strings = self.strings
-            try:
-                fixed = self.message(content, stop, nested, room - 1)
-            except _TooDeepError:
-                if not nested.droppable:
-                    raise
-                self.strings = strings
-                self.too_deep += 1
-                return b""
-        else:
-            return None
-        return None if fixed is None else _varint(number << 3 | _LENGTH) + _varint(len(fixed)) + fixed
+    def _nested(self, number: int, start: int, stop: int, shape: Shape, room: int) -> bytes | None:
+        """A message field written anew, nothing when it is left out, None when it may stay."""
+        strings = self.strings
+        try:
+            fixed = self.message(start, stop, shape, room)
+        except _TooDeepError:
+            if not shape.droppable:
+                raise
+            self.strings = strings
+            self.too_deep += 1
+            return b""
+        return None if fixed is None else _framed(number, fixed)
 
-    def _string(self, start: int, stop: int) -> bytes | None:
-        raw = self._data[start:stop]
+    def _string(self, number: int, raw: bytes) -> bytes | None:
+        """A string field written anew, None when it may stay."""
         try:
             raw.decode()
         except UnicodeDecodeError:
             self.strings += 1
-            return raw.decode(errors="replace").encode()
+            return _framed(number, raw.decode(errors="replace").encode())
         return None
 
-    def _lengths(self, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-        """(offset of the tag, field number, first content byte, end) of every length-delimited field."""
-        position = start
+    def _refused(self, fields: list[_Field], path: tuple[int, ...]) -> Iterator[_Field]:
+        """Those fields of a message at `path` that are in groups the parser refuses."""
+        for first in range(0, len(fields), GROUP):
+            group = fields[first : first + GROUP]
+            if not self._parses(self._data[group[0][0] : group[-1][3]], path):
+                yield from group
+
+    def _parses(self, fields: bytes, path: tuple[int, ...]) -> bool:
+        """Whether whole fields of a message at `path` are nothing to repair, as deep as they are in the request."""
+        for number in reversed(path):
+            fields = _framed(number, fields)
+        try:
+            self._request.FromString(fields)
+        except DecodeError:
+            return False
+        return True
+
+    def _lengths(self, start: int, end: int) -> Iterator[_Field]:
+        """Every length-delimited field. Tags and lengths of one byte, nearly all there are, are read in place."""
+        data, position = self._data, start
         while position < end:
             begin = position
-            tag, position = self._read_varint(position, end)
+            tag = data[begin]
+            position += 1
+            if tag > 0x7F:
+                tag, position = self._read_varint(begin, end)
             wire = tag & 7
             if wire == _LENGTH:
-                size, content = self._read_varint(position, end)
-                position = content + size
+                size = data[position] if position < end else 0x80
+                position += 1
+                if size > 0x7F:
+                    size, position = self._read_varint(position - 1, end)
+                content, position = position, position + size
                 if position <= end:
                     yield begin, tag >> 3, content, position
             elif wire == _VARINT:
@@ -142,6 +180,11 @@ class _Walk:
             if byte < 0x80:
                 return value, position
         raise WireError("a number has more than ten bytes")
+
+
+def _framed(number: int, content: bytes) -> bytes:
+    """A length-delimited field."""
+    return b"".join((_varint(number << 3 | _LENGTH), _varint(len(content)), content))
 
 
 def _varint(value: int) -> bytes:
@@ -168,4 +211,15 @@ def _shape(descriptor: Descriptor, made: dict[str, Shape]) -> Shape:
 
 @cache
 def _shape_of(descriptor: Descriptor) -> Shape:
-    return _shape(descriptor, {})
+    root = _shape(descriptor, {})
+    _mark(root, ())
+    return root
+
+
+def _mark(shape: Shape, path: tuple[int, ...]) -> None:
+    """Find what holds spans or log records: two levels below an export."""
+    if any(nested.droppable for nested in shape.messages.values()):
+        shape.path = path
+    elif len(path) < 2:
+        for number, nested in shape.messages.items():
+            _mark(nested, (*path, number))

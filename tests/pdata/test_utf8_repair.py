@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.pdata.otlp_protobuf import TOO_DEEP, decode_traces
-from openfuse_collector.pdata.utf8 import WireError, repair
+from openfuse_collector.pdata.utf8 import GROUP, WireError, repair
 
 BROKEN = b"\xff\xe2\x98 ok \xc3\x28"
 
@@ -169,6 +169,26 @@ def test_one_changed_byte_is_never_a_crash(position: int, byte: int) -> None:
     except BadDataError:
         return
     assert decoded.payload is not None and ExportTraceServiceRequest.FromString(decoded.payload) == decoded.request
+
+
+@given(st.sets(st.integers(0, 3 * GROUP), max_size=5), st.sets(st.integers(0, 3 * GROUP), max_size=2))
+def test_any_of_many_spans_may_be_broken_or_too_deep(broken: set[int], deep: set[int]) -> None:
+    """Over the borders of the groups that are given to the parser, with a field nobody knows between."""
+    made = ExportTraceServiceRequest()
+    scope = made.resource_spans.add().scope_spans.add()
+    for number in range(3 * GROUP + 1):
+        span = scope.spans.add(name="broken" if number in broken else f"{number:06}")
+        if number in deep:
+            value = span.attributes.add(key="deep").value
+            for _ in range(60):
+                value = value.array_value.values.add()
+    body = framed(0x0A, framed(0x12, scope.SerializeToString() + b"\xf8\x07\x01"))
+    decoded = decode_traces(body.replace(b"broken", b"\xff roke"))
+    names = [span.name for span in decoded.request.resource_spans[0].scope_spans[0].spans]
+    expected = [number for number in range(3 * GROUP + 1) if number not in deep]
+    assert names == ["\ufffd roke" if number in broken else f"{number:06}" for number in expected]
+    assert (decoded.repaired, sum(decoded.rejected.values())) == (len(broken - deep), len(deep))
+    assert decoded.payload is not None and b"\xf8\x07\x01" in decoded.payload
 
 
 @pytest.mark.parametrize("body", [b"\x0a", b"\x0a\x05", b"\x08" + b"\xff" * 11, b"\x0b", b"\x0c", b"\x09\x01"])

@@ -11,23 +11,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from prometheus_client import Counter
 
 from openfuse_collector.component import Settings
+from openfuse_collector.connectors.genai import FAILED_RECORDS, FAILED_SPANS, FILTERED_RECORDS, METRICS, SUPPRESSED
 from openfuse_collector.connectors.genai.config import GenAIConfig
 from openfuse_collector.connectors.genai.raw_spans import raw_spans
 from openfuse_collector.connectors.genai.sightings import Sightings
 from openfuse_collector.events.event import Event
 from openfuse_collector.mapping import Failure, map_logs, map_traces
 from openfuse_collector.signals import Batch, Item, Signal
-
-FAILED_SPANS = "openfuse_connector_failed_spans"
-FAILED_RECORDS = "openfuse_connector_failed_log_records"
-FILTERED_RECORDS = "openfuse_connector_filtered_log_records"
-SUPPRESSED = "openfuse_connector_suppressed_events"
-METRICS = {
-    FAILED_SPANS: "Spans that could not be mapped to events.",
-    FAILED_RECORDS: "Log records that could not be mapped to events.",
-    FILTERED_RECORDS: "Log records that belong to no span or hold no GenAI content; they are not stored.",
-    SUPPRESSED: "Shallow trace events that said nothing new.",
-}
 
 WORDS = {Signal.TRACES: "spans", Signal.LOGS: "log records"}
 

@@ -13,6 +13,7 @@ from openfuse_collector import __version__
 from openfuse_collector.auth import Authenticator, AuthError, Identity, OpenDoor, Scope
 from openfuse_collector.component import Intake, Settings
 from openfuse_collector.errors import RetryableError
+from openfuse_collector.pdata.errors import TooLargeError
 from openfuse_collector.receivers.langfuse.answers import INTERNAL, answer_of, later, reply
 from openfuse_collector.receivers.langfuse.attribution import sdk_of
 from openfuse_collector.receivers.langfuse.calls import Context, Judged, Read
@@ -48,7 +49,10 @@ class LangfuseApi:
         received_at = time.time_ns()
         rate = self.config.sampling.get(identity.project_id)
         context = Context(identity.project_id, identity.scope, received_at, rate)
-        self.in_flight.check(request.content_length or 1)
+        size = request.content_length or 1
+        if size > self.config.max_request_body_size:  # for good, whatever else is in flight
+            raise TooLargeError(self.config.max_request_body_size)
+        self.in_flight.check(size)
         with self.in_flight.hold() as hold:
             body = await self.body(request, hold)
             judged = await self._judge(body, context, read)

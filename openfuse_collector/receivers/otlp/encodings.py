@@ -17,8 +17,9 @@ class Encoding(NamedTuple):
     """How one media type is read and written."""
 
     decode: Decode
+    quick: Decode
+    """The same in a few milliseconds, for bodies of up to `inline` bytes: on the event loop. May raise NeedsRepairError."""
     inline: int
-    """Bodies of up to so many bytes are decoded on the event loop, where that takes a few milliseconds."""
     success: Callable[[Export], bytes]
     failure: Callable[[Failure], bytes]
     nothing: bytes
@@ -48,6 +49,7 @@ def json_success(export: Export) -> bytes:
 
 PROTOBUF = Encoding(
     decode=otlp_protobuf.decode,
+    quick=otlp_protobuf.decode_sound,
     inline=1024 * 1024,
     success=protobuf_success,
     failure=lambda failure: failure.status.SerializeToString(),
@@ -55,6 +57,7 @@ PROTOBUF = Encoding(
 )
 JSON = Encoding(
     decode=otlp_json.decode,
+    quick=otlp_json.decode,
     inline=256 * 1024,
     success=json_success,
     failure=lambda failure: failure.json,

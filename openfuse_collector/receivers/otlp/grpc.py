@@ -20,6 +20,7 @@ from openfuse_collector.pdata.status import Failure, retry_info
 from openfuse_collector.receivers.otlp.config import GrpcConfig, KeepaliveConfig
 from openfuse_collector.receivers.otlp.encodings import PROTOBUF
 from openfuse_collector.receivers.otlp.ingest import Ingest, not_taken
+from openfuse_collector.receivers.otlp.reads import Reads
 from openfuse_collector.receivers.otlp.tls import grpc_credentials
 from openfuse_collector.signals import Signal
 
@@ -40,6 +41,7 @@ class GrpcServer:
     def __init__(self, config: GrpcConfig, ingest: Ingest) -> None:
         self._config = config
         self._ingest = ingest
+        self._reads = Reads(ingest.shared.in_flight, config.max_message)
         self._server: grpc.aio.Server | None = None
         self.port = 0
         """The port it listens on, also when the configuration left the choice to the system."""
@@ -78,21 +80,28 @@ class GrpcServer:
 
         async def call(messages: AsyncIterator[bytes], context: Any) -> bytes:
             try:
-                return PROTOBUF.success(await self._receive(form, messages, context))
+                return PROTOBUF.success(await self._receive(form, context))
             except Exception as error:
                 await _abort(context, self._ingest.unsuccessful(error))
 
         return call
 
-    async def _receive(self, form: Form, messages: AsyncIterator[bytes], context: Any) -> Export:
+    async def _receive(self, form: Form, context: Any) -> Export:
         ingest = self._ingest
-        sender = await ingest.admit(dict(context.invocation_metadata() or ()))
-        body = await anext(messages, None)
-        if body is None:
-            raise BadDataError("the call ended without a message, or gRPC refused it as too large")
+        sender = await ingest.admit(dict(context.invocation_metadata() or ()), self._config.max_message)
         with ingest.shared.in_flight.hold() as hold:
-            hold.resize(len(body))
-            return await ingest.receive(body, form, PROTOBUF.decode, sender, PROTOBUF.inline, context.time_remaining())
+            async with self._reads.turn():
+                body = await _message(context)
+                hold.resize(len(body))
+            return await ingest.receive(body, form, PROTOBUF, sender, context.time_remaining())
+
+
+async def _message(context: Any) -> bytes:
+    """The message of a call, by `read`: an iterator over messages that is not read to its end is never freed, nor is its message."""
+    body = await context.read()
+    if not isinstance(body, bytes):  # grpc.aio.EOF
+        raise BadDataError("the call ended without a message, or gRPC refused it as too large")
+    return body
 
 
 async def _abort(context: Any, failure: Failure) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 
 from openfuse_collector.errors import OverloadError
@@ -15,6 +16,8 @@ class InFlight:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
+        self.on_freed: list[Callable[[], None]] = []
+        """Called when a request has given its share back."""
 
     def check(self, size: int = 1) -> None:
         """Raises OverloadError when `size` more bytes would not fit now."""
@@ -53,3 +56,5 @@ class Hold:
     ) -> None:
         self._of.used -= self._size
         self._size = 0
+        for freed in self._of.on_freed:
+            freed()

@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from openfuse_collector.auth import Authenticator, OpenDoor
 from openfuse_collector.component import Intake, Settings
 from openfuse_collector.errors import RetryableError
-from openfuse_collector.pdata.decoded import Decode
-from openfuse_collector.pdata.errors import DeadlineError
+from openfuse_collector.pdata.decoded import NeedsRepairError
+from openfuse_collector.pdata.errors import DeadlineError, TooLargeError
 from openfuse_collector.pdata.exports import Export, read_export
 from openfuse_collector.pdata.forms import FORMS, Form
 from openfuse_collector.pdata.status import Failure, failure_of
+from openfuse_collector.receivers.otlp.encodings import Encoding
 from openfuse_collector.receivers.otlp.in_flight import InFlight
 from openfuse_collector.receivers.otlp.sender import Sender, sender_of
 from openfuse_collector.receivers.otlp.telemetry import COUNTED, Happenings
@@ -62,26 +63,26 @@ class Ingest:
         self.happenings = Happenings(shared.settings, transport)
         self._receiver = str(shared.settings.id)
 
-    async def admit(self, headers: Mapping[str, str], size: int = 1) -> Sender:
-        """Who is sending, before `size` bytes of body are read. Raises OverloadError when there is no room for them."""
+    async def admit(self, headers: Mapping[str, str], limit: int, size: int | None = None) -> Sender:
+        """Who is sending, before a body of `size` bytes, where that is known, is read.
+
+        Raises TooLargeError beyond the `limit` of a request, whatever else is in flight; OverloadError when there is no room now.
+        """
         sender = await sender_of(headers, self.shared.authenticator)
-        self.shared.in_flight.check(size)
+        if size is not None and size > limit:
+            raise TooLargeError(limit)
+        self.shared.in_flight.check(size or 1)
         return sender
 
     async def receive(
-        self, body: bytes, form: Form, decode: Decode, sender: Sender, inline: int, seconds: float | None = None
+        self, body: bytes, form: Form, encoding: Encoding, sender: Sender, seconds: float | None = None
     ) -> Export:
-        """Decode, check and keep a request; returns once it is durable.
+        """Decode, check and keep a request; returns once it is durable. `seconds` is what is left of the client's deadline.
 
-        Bodies of more than `inline` bytes are decoded in a thread. `seconds` is what is left of the client's deadline.
         Raises BadDataError, RetryableError (DeadlineError, OverloadError), and whatever else the journal raises.
         """
         received_at = time.time_ns()
-        if len(body) > inline:
-            loop = asyncio.get_running_loop()
-            export = await loop.run_in_executor(self.shared.threads, read_export, body, form, decode)
-        else:
-            export = read_export(body, form, decode)
+        export = await self._read(body, form, encoding)
         self.happenings.read(export)
         if export.items:
             await self._keep(self._origin(form, received_at, sender), export, seconds)
@@ -93,7 +94,18 @@ class Ingest:
         """Count and log an error, and give the answer to it."""
         failure = failure_of(error)
         self.happenings.unsuccessful(failure, error)
+        _let_go(error)
         return failure
+
+    async def _read(self, body: bytes, form: Form, encoding: Encoding) -> Export:
+        """Decode and check: here what is small and sound, in a thread what is large or has to be repaired."""
+        if len(body) <= encoding.inline:
+            try:
+                return read_export(body, form, encoding.quick)
+            except NeedsRepairError:
+                pass
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.shared.threads, read_export, body, form, encoding.decode)
 
     def _origin(self, form: Form, received_at: int, sender: Sender) -> Origin:
         identity = sender.identity
@@ -134,3 +146,10 @@ class Ingest:
             return error
         self.happenings.accepted(export)
         return None
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Traces of errors keep the frames they went through, and with them whole requests, until cycles are collected."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from openfuse_collector.component import Intake, Settings
 from openfuse_collector.config.types import Address
 from openfuse_collector.errors import CollectorError
+from openfuse_collector.receivers.otlp import METRICS
 from openfuse_collector.receivers.otlp.config import OtlpConfig
 from openfuse_collector.receivers.otlp.ingest import Ingest, Shared
-from openfuse_collector.receivers.otlp.telemetry import METRICS
 
 if TYPE_CHECKING:
     from openfuse_collector.receivers.otlp.grpc import GrpcServer

@@ -60,12 +60,12 @@ class ExportHandler:
 
     async def _receive(self, request: web.Request, encoding: Encoding) -> Export:
         shared = self._ingest.shared
-        sender = await self._ingest.admit(request.headers, request.content_length or 1)
+        sender = await self._ingest.admit(request.headers, self._limit, request.content_length)
         coding = request.headers.get("Content-Encoding", "").strip().lower()
         with shared.in_flight.hold() as hold:
             body = await read_body(request, self._limit, hold, self._timeout)
             body = await inflate_body(body, coding, self._limit, hold, shared.threads)
-            return await self._ingest.receive(body, self._form, encoding.decode, sender, encoding.inline)
+            return await self._ingest.receive(body, self._form, encoding, sender)
 
 
 class Discard:
@@ -80,7 +80,7 @@ class Discard:
         """An empty success; the body is read, so that the connection can be used again, and not looked at."""
         kind = media_type(request)
         try:
-            await self._ingest.admit(request.headers, request.content_length or 1)
+            await self._ingest.admit(request.headers, self._limit, request.content_length)
             with self._ingest.shared.in_flight.hold() as hold:
                 await read_body(request, self._limit, hold, self._timeout)
         except ConnectionError:

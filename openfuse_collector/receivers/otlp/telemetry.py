@@ -6,7 +6,6 @@ Log lines about senders are written at most once in ten seconds per kind, with t
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
 from prometheus_client import Counter
 
@@ -14,6 +13,7 @@ from openfuse_collector.component import Settings
 from openfuse_collector.pdata.exports import Export
 from openfuse_collector.pdata.forms import FORMS
 from openfuse_collector.pdata.status import Failure
+from openfuse_collector.receivers.otlp import METRICS
 from openfuse_collector.signals import Signal
 
 QUIET = 10.0
@@ -21,21 +21,6 @@ QUIET = 10.0
 
 COUNTED = {Signal.TRACES: "spans", Signal.LOGS: "log_records"}
 """Signal -> its word in the names of metrics."""
-
-METRICS: Mapping[str, str] = {
-    "otelcol_receiver_accepted_spans": "Spans that are in the journal, by receiver and transport.",
-    "otelcol_receiver_refused_spans": "Decoded spans the sender was told to send again.",
-    "otelcol_receiver_failed_spans": "Decoded spans that were lost to an error of this collector.",
-    "otelcol_receiver_accepted_log_records": "Log records that are in the journal.",
-    "otelcol_receiver_refused_log_records": "Decoded log records the sender was told to send again.",
-    "otelcol_receiver_failed_log_records": "Decoded log records that were lost to an error of this collector.",
-    "otelcol_receiver_requests": "Requests by outcome: success, refused (come back later), failure (never).",
-    "openfuse_receiver_rejected_spans": "Spans that cannot be stored, reported to the sender by partial success.",
-    "openfuse_receiver_rejected_log_records": "Log records that cannot be stored, reported to the sender by partial success.",
-    "openfuse_receiver_discarded_metrics_requests": "Metrics exports of Langfuse SDKs, answered with success and not kept.",
-    "openfuse_receiver_repaired_strings": "Strings in which invalid Unicode was replaced by U+FFFD.",
-    "openfuse_receiver_in_flight_bytes": "Bytes of requests that are being received or written.",
-}
 
 _LABELS = ("receiver", "transport")
 

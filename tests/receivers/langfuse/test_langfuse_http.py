@@ -100,7 +100,7 @@ async def test_compressed_bodies(running: Running, coding: str, compress: Any) -
 
 
 async def test_bounds_hold_before_and_while_inflating(start: Start) -> None:
-    running = await start(max_request_body_size=Size(1000))
+    running = await start(max_request_body_size=Size(1000), max_in_flight=Size(1000))
     large = {"batch": [envelope("trace-create", {"id": "t", "input": "x" * 2000})]}
     plain = await running.call("POST", f"{API}/ingestion", large)
     packed = await running.call(

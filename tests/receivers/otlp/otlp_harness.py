@@ -107,6 +107,7 @@ async def run_receiver(
     *,
     authenticator: Any = None,
     signals: frozenset[Signal] = frozenset(Signal),
+    intake: RecordingIntake | None = None,
     **config: Any,
 ) -> Running:
     """Start a receiver on free ports, on both protocols unless one alone is asked for."""
@@ -114,7 +115,7 @@ async def run_receiver(
     protocols = Protocols(
         grpc=grpc or (GrpcConfig(ANYWHERE) if both else None), http=http or (HttpConfig(ANYWHERE) if both else None)
     )
-    intake, metrics = RecordingIntake(), Metrics()
+    intake, metrics = intake or RecordingIntake(), Metrics()
     intake.signals = signals
     extensions = {ComponentID("api_keys"): authenticator} if authenticator else {}
     made = dataclasses.replace(settings("otlp", metrics), extensions=extensions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -33,6 +34,8 @@ from openfuse_collector.config.types import Duration, Secret
 from openfuse_collector.errors import OverloadError, PermanentError
 from openfuse_collector.extensions.api_keys.config import ApiKeysConfig, KeyConfig, ProjectConfig
 from openfuse_collector.extensions.api_keys.extension import ApiKeys
+from openfuse_collector.pdata import otlp_protobuf
+from openfuse_collector.pdata.utf8 import repair
 from openfuse_collector.receivers.otlp import ingest
 from openfuse_collector.receivers.otlp.config import GrpcConfig, HttpConfig
 from tests.builders import settings
@@ -198,6 +201,14 @@ async def test_a_refused_upload_is_not_read(start: Start) -> None:
     writer.close()
 
 
+@pytest.mark.parametrize("path", ["/v1/traces", "/api/public/otel/v1/metrics"])
+async def test_what_is_too_large_is_refused_for_good_even_when_nothing_fits_now(start: Start, path: str) -> None:
+    """A length beyond both limits never becomes acceptable: 503 would bring the sender back for ever."""
+    running = await start(http=HttpConfig(ANYWHERE, max_request_body_size=1000), max_in_flight=1000)  # type: ignore[arg-type]
+    answer = await send_http(running.http + path, bytes(1001), {"Content-Type": PROTOBUF})
+    assert (answer.http, answer.code) == (413, Code.RESOURCE_EXHAUSTED) and retry_delay(answer) is None
+
+
 async def test_a_body_that_does_not_arrive_gives_its_room_back(start: Start) -> None:
     from openfuse_collector.config.types import Duration
 
@@ -210,6 +221,20 @@ async def test_a_body_that_does_not_arrive_gives_its_room_back(start: Start) -> 
         assert (await reader.readline()).startswith(b"HTTP/1.1 503")
     writer.close()
     assert running.metrics.registry.get_sample_value("openfuse_receiver_in_flight_bytes", {"receiver": "otlp"}) == 0
+
+
+@pytest.mark.parametrize("way", [way for way in PLAIN_WAYS if way.encoding == "proto"], ids=str)
+async def test_repair_does_not_hold_up_the_event_loop(
+    way: Way, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests of any size: what a parser refuses is walked in a thread, and the loop runs on meanwhile."""
+    threads = []
+    monkeypatch.setattr(otlp_protobuf, "repair", lambda *a: threads.append(threading.current_thread()) or repair(*a))
+    body = export().SerializeToString().replace(b"span 2", b"span \xff")
+    assert (await way.send_body(running, body)).ok
+    assert [span.name for span in spans_of(running.intake.kept[0].data)] == ["span 1", "span \ufffd", "span 3"]
+    assert running.metric("openfuse_receiver_repaired_strings", way.transport) == 1
+    assert len(threads) == 1 and threads[0] is not threading.current_thread()
 
 
 CLIENTS, REQUESTS = 8, 1000
