@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find openfuse_collector config -name '*.py' -o -name '*.yaml' 2>/dev/null)
 
-.PHONY: run test fuzz docs lint format types bench bench-map clean
+.PHONY: run test fuzz docs lint format types bench bench-map bench-ingestion bench-updates clean
 
 run: $(VENV)/.installed  ## start the collector on its embedded store
 	$(BIN)/openfuse-collector run $(ARGS)
@@ -36,6 +36,12 @@ bench: $(VENV)/.installed-dev  ## what this machine can do, see benchmarks/READM
 
 bench-map: $(VENV)/.installed-dev  ## the mapping alone: bytes to events on one core, against parsing
 	$(BIN)/python -m benchmarks.map_bench $(ARGS)
+
+bench-ingestion: $(VENV)/.installed-dev  ## the Langfuse ingestion API: traces/s acknowledged and stored, six producers
+	$(BIN)/python -m benchmarks.ingestion $(ARGS)
+
+bench-updates: $(VENV)/.installed-dev  ## what an update of one entity costs against updates of many
+	$(BIN)/python -m benchmarks.ingestion_updates $(ARGS)
 
 clean:  ## remove everything that was built here; the store and the journal stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules

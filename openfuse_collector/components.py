@@ -25,6 +25,7 @@ BUILT_IN: dict[tuple[Kind, str], str] = {
     (Kind.EXTENSION, "api_keys"): "openfuse_collector.extensions.api_keys:FACTORY",
     (Kind.EXTENSION, "pricing"): "openfuse_collector.extensions.pricing:FACTORY",
     (Kind.EXTENSION, "tokenizers"): "openfuse_collector.extensions.tokenizers:FACTORY",
+    (Kind.EXTENSION, "score_configs"): "openfuse_collector.extensions.score_configs:FACTORY",
     (Kind.EXTENSION, "health_check"): "openfuse_collector.extensions.health_check:FACTORY",
 }
 """(kind, type) -> `module:name` of its factory."""

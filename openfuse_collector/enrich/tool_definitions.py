@@ -125,7 +125,7 @@ def _add_all(found: dict[str, str], tools: Any) -> None:
             found[name] = json_text(
                 {
                     "description": "" if description is None else description,
-                    "parameters": json_text(schema) if schema else "",
+                    "parameters": "" if schema is None else json_text(schema),
                 }
             )
 

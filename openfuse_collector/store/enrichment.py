@@ -17,7 +17,13 @@ class Extensions(Protocol):
 
 
 def configured_enrichment(extensions: Extensions) -> Enrich:
-    """With the price tables of the `pricing` extension, or the built-in ones; tokens are counted by `tokenizers`, if it is there."""
+    """With the price tables of the `pricing` extension, or the built-in ones; tokens are counted by `tokenizers`, scores
+    inflated by `score_configs`, where those are there."""
     pricing, tokenizers = extensions.extension("pricing"), extensions.extension("tokenizers")
+    score_configs = extensions.extension("score_configs")
     catalogue = Catalogue() if pricing is None else pricing.catalogue
-    return enrichment(catalogue, tokenise=None if tokenizers is None else tokenizers.step(catalogue))
+    return enrichment(
+        catalogue,
+        tokenise=None if tokenizers is None else tokenizers.step(catalogue),
+        inflate=None if score_configs is None else score_configs.inflate,
+    )

@@ -49,7 +49,8 @@ def read_request(path: Path) -> ExportTraceServiceRequest:
     """A captured request, protobuf or OTLP/JSON."""
     body = path.read_bytes()
     if path.suffix == ".json":
-        return decode_traces(body).request
+        decoded: ExportTraceServiceRequest = decode_traces(body).request
+        return decoded
     return ExportTraceServiceRequest.FromString(body)
 
 

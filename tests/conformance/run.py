@@ -1,251 +1,97 @@
-"""Run Langfuse's OTLP mapping cases against this mapping.
+"""Run Langfuse's recorded cases against this collector.
 
-    python tests/conformance/run.py [--show] PATH...
+    python tests/conformance/run.py [--show] [--deviations] PATH...
 
-PATH is a case file or a folder of `*.jsonl` (format: conformance/otel/README.md). Facts on traces and observations are
-scored: `N passed, M failed, K deviations` per file; --show lists what failed. Exit status 1 when anything did.
-
-Facts state Langfuse's event bodies before its schema check, ours are after ours. So before comparing: times are cut to
-milliseconds, usage and cost of the expectation pass the schema, an empty expectation is met by a field left out, our
-notes in metadata are left aside, and ids OTLP does not have (empty, or not hexadecimal) are replaced by some that it has.
+PATH is a case file or a folder of `*.jsonl`; the name of a file says what is in it. Per file: `N passed, M failed,
+K deviations`, facts for the mapping of spans (conformance/otel), cases for everything else. --show lists what failed,
+--deviations the reasons of what differs on purpose. What cannot run here (token counts without vocabularies) is counted
+apart and said. Exit status 1 when anything failed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also runs as a file
 
-from openfuse_collector.enrich.repeated import REPEATED
-from openfuse_collector.enrich.tool_calls import NESTED_CALLS
-from openfuse_collector.events.event import Event
-from openfuse_collector.mapping import map_traces
-from openfuse_collector.mapping.metadata import EXCEPTION, NOTES
-from openfuse_collector.mapping.timestamps import iso_milliseconds
-from openfuse_collector.mapping.usage import clean_cost, clean_usage
-from openfuse_collector.pdata.otlp_json import decode_traces
-from openfuse_collector.signals import Origin, Signal
-from tests.conformance.deviations import Deviation, deviation_of
-
-NOW = 1_790_000_000_123_000_000
-SCORED = ("trace", "observation")
-ABSENT = object()
-Fact = dict[str, Any]
+from tests.conformance import ingestion_cases, otel_cases
+from tests.conformance.case_files import case_files, read_cases
+from tests.conformance.outcomes import ABSENT, Case, Difference, Outcome, Run, Verdict
 
 
-class Outcome(NamedTuple):
-    """How one fact fared."""
-
-    case: str
-    fact: Fact
-    got: Any
-    verdict: str
-    """`passed`, `failed` or `deviation`."""
-
-
-_CLEAN: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"usageDetails": clean_usage, "costDetails": clean_cost}
-_OURS = (NOTES, EXCEPTION, REPEATED, NESTED_CALLS)
-_NANOSECONDS = re.compile(r"(\.\d{3})\d{6}Z$")
-
-
-def events_of(case: dict[str, Any]) -> list[Event]:
-    """The events this mapping makes of a case; shallow ones of traces the case declares as seen are dropped."""
-    origin = Origin(Signal.TRACES, "otlp", NOW, public_key=case["config"].get("publicKey", ""))
-    seen = case["config"].get("seenTraces", [])
-    request = decode_traces(json.dumps(with_hex_ids(case["input"])).encode()).request
-    mapped = map_traces(request, origin)
-    return [event for event in mapped.events if not (event.shallow and event.entity.id in seen)]
-
-
-def outcomes(case: dict[str, Any]) -> Iterator[Outcome]:
-    """All scored facts of a case."""
-    events = events_of(case)
-    for fact in case["expected"]:
-        if fact["entity"] not in SCORED:
-            continue
-        got = found(events, fact)
-        if holds(fact, got):
-            verdict = "passed"
-        else:
-            verdict = "deviation" if deviation_of(case["id"], fact, None if got is ABSENT else got) else "failed"
-        yield Outcome(case["id"], fact, got, verdict)
-
-
-def is_of(deviation: Deviation, outcome: Outcome) -> bool:
-    """Whether an outcome is one of a deviation's."""
-    return str(outcome.fact["path_parts"][0]) == deviation.field and fnmatchcase(outcome.case, deviation.cases)
-
-
-def found(events: list[Event], fact: Fact) -> Any:
-    """What our event says at the path of a fact, `ABSENT` when nothing."""
-    match = fact["match"]
-    candidates = [event for event in events if event.entity.type == fact["entity"] and matches(event, match)]
-    nth = match.get("nth") or 0
-    if nth >= len(candidates):
-        return ABSENT
-    event = candidates[nth]
-    value: Any = {**event.body, "event_type": event.type}
-    for part in fact["path_parts"]:
-        value = step(value, part)
-        if value is ABSENT:
-            return ABSENT
-    if isinstance(value, dict) and fact["path_parts"] == ["metadata"]:
-        return {key: item for key, item in value.items() if key not in _OURS}
-    return cut(value)
-
-
-def matches(event: Event, match: dict[str, Any]) -> bool:
-    """Whether an event is of the entity a fact names."""
-    if "id" in match and hex_id(match["id"]) != event.entity.id:
-        return False
-    trace_id = match.get("traceId")
-    return trace_id is None or event.body.get("traceId") == hex_id(trace_id)
-
-
-_HEX = re.compile(r"(?:[0-9a-f]{2})+")
-_IDS = frozenset(("traceId", "spanId"))
-_ID_FIELDS = frozenset(("id", "traceId", "parentObservationId"))
-
-
-def hex_id(written: Any) -> str:
-    """An id as OTLP/JSON can carry it: hexadecimal and not empty."""
-    if isinstance(written, list):
-        return bytes(written).hex()
-    text = str(written).lower()
-    return text if _HEX.fullmatch(text) else f"id {written}".encode().hex()
-
-
-def with_hex_ids(value: Any) -> Any:
-    """A request whose text ids are all hexadecimal."""
-    if isinstance(value, list):
-        return [with_hex_ids(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: hex_id(item) if key in _IDS or (key == "parentSpanId" and item) else with_hex_ids(item)
-        for key, item in value.items()
-    }
-
-
-def step(value: Any, part: Any) -> Any:
-    """One step along a path, into a map or a list."""
-    if isinstance(value, dict):
-        return value.get(str(part), ABSENT)
-    if isinstance(value, list) and str(part).isdecimal() and int(part) < len(value):
-        return value[int(part)]
-    return ABSENT
-
-
-def cut(value: Any) -> Any:
-    """Nanosecond times at the precision Langfuse has."""
-    return _NANOSECONDS.sub(r"\1Z", value) if isinstance(value, str) else value
-
-
-def is_empty(value: Any) -> bool:
-    """Null or an empty container: what our bodies leave out."""
-    return value is None or value == {} or value == []
-
-
-def expected_of(fact: Fact) -> Any:
-    """The expectation after Langfuse's schema."""
-    value, path = fact.get("value"), fact["path_parts"]
-    clean = _CLEAN.get(str(path[0])) if len(path) == 1 else None
-    if len(path) == 1 and path[0] in _ID_FIELDS and isinstance(value, str):
-        return hex_id(value)
-    return clean(value) if clean and isinstance(value, dict) else value
-
-
-def _parsed(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
-
-
-def _contains(got: Any, want: Any) -> bool:
-    if isinstance(want, dict) and isinstance(got, dict):
-        return all(key in got and _contains(got[key], value) for key, value in want.items())
-    if isinstance(got, str):
-        return str(want) in got
-    return isinstance(got, list) and (all(item in got for item in want) if isinstance(want, list) else want in got)
-
-
-def _equal(got: Any, want: Any) -> bool:
-    if got is ABSENT:
-        return is_empty(want)
-    return bool(got == want) and isinstance(got, bool) == isinstance(want, bool)
-
-
-def _present(got: Any, _: Any) -> bool:
-    return got is not ABSENT and got is not None
-
-
-OPERATIONS: dict[str, Callable[[Any, Any], bool]] = {
-    "equals": _equal,
-    "deep_equals": _equal,
-    "present": _present,
-    "absent": lambda got, want: not _present(got, want),
-    "truthy": lambda got, _: got is not ABSENT and bool(got),
-    "falsy": lambda got, _: got is ABSENT or not got,
-    "contains": lambda got, want: got is not ABSENT and _contains(got, want),
-    "contains_item": lambda got, want: isinstance(got, list) and want in got,
-    "length": lambda got, want: (0 if got is ABSENT else len(got)) == want,
-    "matches": lambda got, want: isinstance(got, str) and re.search(want, got) is not None,
-    "gt": lambda got, want: got is not ABSENT and got > want,
-    "gte": lambda got, want: got is not ABSENT and got >= want,
-    "lt": lambda got, want: got is not ABSENT and got < want,
-    "lte": lambda got, want: got is not ABSENT and got <= want,
-    "json_equals": lambda got, want: got is not ABSENT and _parsed(got) == _parsed(want),
-    "json_contains": lambda got, want: got is not ABSENT and _contains(_parsed(got), _parsed(want)),
-    "json_length": lambda got, want: got is not ABSENT and len(_parsed(got)) == want,
-    "keys_equal": lambda got, want: isinstance(got, dict) and sorted(got) == sorted(want),
-    "is_now": lambda got, _: got == iso_milliseconds(NOW),
-}
-
-
-def holds(fact: Fact, got: Any) -> bool:
-    """Whether a fact is true of what we have."""
-    name = fact["op"]
-    if name.startswith("not_"):
-        return not OPERATIONS[name.removeprefix("not_")](got, expected_of(fact))
-    return OPERATIONS[name](got, expected_of(fact))
-
-
-def case_files(paths: list[Path]) -> list[Path]:
-    """The case files among files and folders."""
-    return [file for path in paths for file in (sorted(path.glob("*.jsonl")) if path.is_dir() else [path])]
+def run_of(path: Path, cases: list[Case]) -> Run:
+    """What runs the cases of a file, by its name, else by its cases. Raises ValueError when nothing does."""
+    kind = ingestion_cases.kind_of(path)
+    if kind is not None:
+        return partial(ingestion_cases.outcomes, kind)
+    if all(isinstance(case.get("expected"), list) for case in cases):
+        return otel_cases.outcomes
+    raise ValueError(f"{path}: no runner for cases of this kind")
 
 
 def run_file(path: Path) -> list[Outcome]:
-    """Outcomes of all cases of a file."""
-    with path.open(encoding="utf-8") as lines:
-        return [outcome for line in lines for outcome in outcomes(json.loads(line))]
+    """Outcomes of all cases of a file. Raises ValueError when it is of no known kind."""
+    cases = read_cases(path)
+    run = run_of(path, cases)
+    return [outcome for case in cases for outcome in run(case)]
+
+
+def summary(counts: Counter[Verdict]) -> str:
+    """`N passed, M failed, K deviations`, and what could not run."""
+    not_run = counts[Verdict.NOT_RUN]
+    stated = f"{counts[Verdict.PASSED]} passed, {counts[Verdict.FAILED]} failed, {counts[Verdict.DEVIATION]} deviations"
+    return f"{stated}, {not_run} NOT RUN" if not_run else stated
+
+
+def lines_of(difference: Difference) -> tuple[str, str, str]:
+    """A difference for people."""
+    got = "nothing" if difference.got is ABSENT else json.dumps(difference.got, default=str)[:400]
+    return f"    {difference.what}", f"      want {json.dumps(difference.want, default=str)[:400]}", f"      got  {got}"
+
+
+def show_failures(results: list[Outcome]) -> None:
+    """What failed, with the differences."""
+    for result in results:
+        if result.verdict is Verdict.FAILED:
+            print(f"  {result.case}")
+            for difference in result.differences:
+                print("\n".join(lines_of(difference)))
+
+
+def show_reasons(results: list[Outcome], verdict: Verdict) -> None:
+    """Every reason of a verdict, with the number of outcomes it has."""
+    for reason, number in Counter(result.reason for result in results if result.verdict is verdict).items():
+        print(f"  {number} {verdict}: {reason}")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="+", type=Path)
-    parser.add_argument("--show", action="store_true")
+    parser.add_argument("--show", action="store_true", help="list what failed")
+    parser.add_argument("--deviations", action="store_true", help="list why what differs need not hold")
     chosen = parser.parse_args(arguments)
-    total: Counter[str] = Counter()
+    total: Counter[Verdict] = Counter()
     for path in case_files(chosen.paths):
-        results = run_file(path)
+        try:
+            results = run_file(path)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
         counts = Counter(result.verdict for result in results)
         total += counts
-        print(f"{path.name}: {counts['passed']} passed, {counts['failed']} failed, {counts['deviation']} deviations")
-        for result in results if chosen.show else ():
-            if result.verdict == "failed":
-                print(f"  {result.case} {result.fact['entity']} {'.'.join(map(str, result.fact['path_parts']))}")
-                print(f"    {result.fact['op']} {json.dumps(result.fact.get('value'))[:400]} ({result.fact['from']})")
-                print(f"    got {'nothing' if result.got is ABSENT else json.dumps(result.got)[:400]}")
-    print(f"total: {total['passed']} passed, {total['failed']} failed, {total['deviation']} deviations")
-    return 1 if total["failed"] else 0
+        print(f"{path.name}: {summary(counts)}")
+        show_reasons(results, Verdict.NOT_RUN)
+        if chosen.deviations:
+            show_reasons(results, Verdict.DEVIATION)
+        if chosen.show:
+            show_failures(results)
+    print(f"total: {summary(total)}")
+    return 1 if total[Verdict.FAILED] else 0
 
 
 if __name__ == "__main__":

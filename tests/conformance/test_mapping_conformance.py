@@ -10,6 +10,8 @@ import pytest
 from openfuse_collector.mapping import map_traces
 from tests.conformance import corpus_inprocess, run
 from tests.conformance.deviations import DEVIATIONS
+from tests.conformance.otel_cases import is_of
+from tests.conformance.outcomes import Verdict
 from tests.mapping.span_requests import ORIGIN, singles, substance
 
 CASES = corpus_inprocess.SHARED / "conformance" / "otel"
@@ -28,14 +30,15 @@ def _shared_data() -> None:
 def test_every_fact_holds_or_is_a_listed_deviation(path: Path) -> None:
     results = run.run_file(path)
     assert results
-    assert [(result.case, result.fact["path"], result.got) for result in results if result.verdict == "failed"] == []
+    assert [result for result in results if result.verdict is Verdict.FAILED] == []
 
 
 def test_deviations_are_used_and_rare() -> None:
     results = [result for path in FILES for result in run.run_file(path)]
     verdicts = Counter(result.verdict for result in results)
-    assert verdicts["deviation"] < 0.01 * verdicts["passed"]
-    used = {(d.cases, d.field) for d in DEVIATIONS for r in results if r.verdict == "deviation" and run.is_of(d, r)}
+    assert verdicts[Verdict.DEVIATION] < 0.01 * verdicts[Verdict.PASSED]
+    deviating = [result for result in results if result.verdict is Verdict.DEVIATION]
+    used = {(d.cases, d.field) for d in DEVIATIONS for result in deviating if is_of(d, result)}
     assert used == {(deviation.cases, deviation.field) for deviation in DEVIATIONS}
 
 

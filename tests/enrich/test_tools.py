@@ -16,60 +16,19 @@ from openfuse_collector.enrich import tools as tools_module
 from openfuse_collector.enrich.tool_calls import calls_in
 from openfuse_collector.enrich.tool_definitions import definitions_in
 from openfuse_collector.enrich.tools import extract_tools
-from openfuse_collector.events.text import parse_json, plain_text
-
-
-def record(input_: Any = None, output: Any = None, metadata: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The columns of an observation record that tools reads and writes."""
-    texts = {"input": input_, "output": output}
-    columns = {side: None if value is None else plain_text(value) for side, value in texts.items()}
-    return {**columns, "metadata": metadata or {}, "tool_definitions": {}, "tool_calls": [], "tool_call_names": []}
-
-
-def parsed(text: str | None) -> Any:
-    try:
-        return None if text is None else parse_json(text)
-    except ValueError:
-        return text
+from tests.conformance import enrichment_cases
+from tests.conformance.enrichment_cases import tools_record as record
 
 
 @pytest.mark.shared
 @needs_shared
-def test_normalised_records_are_langfuses() -> None:
-    chosen = [case for case in cases("tool_extraction") if case["fn"] == "normalizeToolsForObservation"]
-    assert len(chosen) >= 15
-    for case in chosen:
-        found, expected = extract_tools(record(*case["args"])), case["expected"]
-        assert parsed(found["input"]) == parsed(plain_or_none(expected.get("input"))), case["id"]
-        assert parsed(found["output"]) == parsed(plain_or_none(expected.get("output"))), case["id"]
-        assert found["metadata"] == expected["metadata"], case["id"]
-        assert found["tool_definitions"] == expected["toolDefinitions"], case["id"]
-        assert found["tool_calls"] == expected["toolCalls"], case["id"]
-        assert found["tool_call_names"] == expected["toolCallNames"], case["id"]
-
-
-def plain_or_none(value: Any) -> str | None:
-    return None if value is None else plain_text(value)
-
-
-@pytest.mark.shared
-@needs_shared
-def test_extraction_is_langfuses() -> None:
-    chosen = [case for case in cases("tool_extraction") if case["fn"] == "extractToolsFromObservation"]
-    assert len(chosen) >= 20
-    for case in chosen:
-        found, expected = extract_tools(record(*case["args"])), case["expected"]
-        definitions = {
-            d["name"]: {"description": d.get("description", ""), "parameters": d.get("parameters", "")}
-            for d in expected["toolDefinitions"]
-        }
-        assert {name: json.loads(text) for name, text in found["tool_definitions"].items()} == definitions, case["id"]
-        calls = [
-            {"id": c["id"], "arguments": c["arguments"], "type": c.get("type", ""), "index": c.get("index", 0)}
-            for c in expected["toolArguments"]
-        ]
-        assert [json.loads(text) for text in found["tool_calls"]] == calls, case["id"]
-        assert found["tool_call_names"] == [c["name"] for c in expected["toolArguments"]], case["id"]
+@pytest.mark.parametrize(
+    ("function", "least"), [("normalizeToolsForObservation", 15), ("extractToolsFromObservation", 20)]
+)
+def test_tools_are_langfuses(function: str, least: int) -> None:
+    chosen = [case for case in cases("tool_extraction") if case["fn"] == function]
+    assert len(chosen) >= least
+    assert [case["id"] for case in chosen if enrichment_cases.tools(case)] == []
 
 
 PART = {"type": "tool_call", "id": "c1", "name": "get_weather", "arguments": {"city": "Paris"}}

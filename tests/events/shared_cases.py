@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.case_files import defined, read_cases
+
 SHARED = Path(os.environ.get("OPENFUSE_SHARED") or Path(__file__).resolve().parents[2].parent / "shared")
 
 needs_shared = pytest.mark.skipif(
@@ -21,18 +23,10 @@ def cases(name: str) -> list[dict[str, Any]]:
     path = SHARED / "conformance" / "ingestion" / f"{name}.jsonl"
     if not path.is_file():
         return []
-    return [_defined(json.loads(line)) for line in path.read_text().splitlines()]
+    return [defined(case) for case in read_cases(path)]
 
 
 def openfuse_cases(group: str) -> list[dict[str, Any]]:
     """The cases of one group of openfuse_cases.json."""
     path = SHARED / "conformance" / "openfuse_cases.json"
     return [case for case in json.loads(path.read_text())["cases"] if case["group"] == group] if path.is_file() else []
-
-
-def _defined(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _defined(item) for key, item in value.items() if item != "__undefined__"}
-    if isinstance(value, list):
-        return [None if item == "__undefined__" else _defined(item) for item in value]
-    return value

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from made_up_vocabulary import WORDS
 
 from openfuse_collector.pricing import Catalogue
-from openfuse_collector.pricing.model import Tokenizer
 from openfuse_collector.tokens import TokenCounter, Vocabularies, count_usage
 from openfuse_collector.tokens.encodings import ENCODINGS
 from openfuse_collector.tokens.ranks import read_ranks
+from tests.conformance import enrichment_cases
 from tests.events.shared_cases import cases, needs_shared
 
 DIRECTORY = Path(os.environ.get("OPENFUSE_VOCABULARIES") or "vocabularies")
@@ -35,27 +35,15 @@ pytestmark = [pytest.mark.shared, needs_shared]
 CASES = cases("tokenization")
 
 
-def tokenizer(model: str) -> Tokenizer | None:
-    found = CATALOGUE.match("p", model)
-    return None if found is None else found.tokenizer
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_the_price_table_names_the_recorded_tokenizer(case: dict[str, Any]) -> None:
-    recorded = case["tokenizer_config"] or {}
-    hints = (recorded.get("tokenizerModel"), recorded.get("tokensPerMessage"), recorded.get("tokensPerName"))
-    expected = Tokenizer(case["tokenizer_id"], *hints) if case["tokenizer_id"] else None
-    assert tokenizer(case["model"]) == expected
+    assert enrichment_cases.tokenizer_choice(case) == []
 
 
 @needs_vocabularies
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_count(case: dict[str, Any]) -> None:
-    text = case.get("text")
-    hints = tokenizer(case["model"])
-    assert (None if hints is None else COUNTER.count(hints, text)) == case["expected"]
-    if hints is not None and isinstance(text, list | dict) and text:
-        assert COUNTER.count(hints, json.dumps(text, separators=(",", ":"))) == case["expected"], "sent as text"
+    assert enrichment_cases.tokenization(case) == []
 
 
 def merged() -> Iterator[Any]:

@@ -14,7 +14,6 @@ from openfuse_collector.receivers.langfuse.schemas.bodies import BODIES
 from openfuse_collector.receivers.langfuse.schemas.envelope import read_envelope
 from openfuse_collector.receivers.langfuse.schemas.fields import (
     Parse,
-    environment,
     integer,
     list_of_text,
     number,
@@ -23,6 +22,7 @@ from openfuse_collector.receivers.langfuse.schemas.fields import (
     text,
 )
 from openfuse_collector.receivers.langfuse.schemas.issues import MISSING, sentence, type_name
+from tests.conformance import api_cases
 
 IGNORED = {"issues", "valid", "parsed", "internal", "event", "id", "name"}
 
@@ -46,14 +46,7 @@ def body_of(event: Any) -> dict[str, Any]:
     "case", [case for case in cases("schema_validation") if not case["internal"]], ids=lambda case: case["id"]
 )
 def test_recorded_validation(case: dict[str, Any]) -> None:
-    read = read_envelope(case["event"])
-    if case["valid"]:
-        assert not isinstance(read, list), read
-        assert {name: value for name, value in read._asdict().items() if value is not MISSING} == case["parsed"]
-    else:
-        assert isinstance(read, list)
-        got = [{**issue, "path": ".".join(map(str, issue["path"]))} for issue in read]
-        assert [{key: issue[key] for key in ("path", "code", "message")} for issue in got] == case["issues"]
+    assert api_cases.schema_validation(case) == []
 
 
 @pytest.mark.shared
@@ -62,8 +55,7 @@ def test_recorded_validation(case: dict[str, Any]) -> None:
     "case", [case for case in cases("environment") if not case["internal"]], ids=lambda case: case["id"]
 )
 def test_recorded_environment(case: dict[str, Any]) -> None:
-    value = MISSING if case["input"] == "__undefined__" else case["input"]
-    assert environment(value, (), []) == case["expected"]
+    assert api_cases.normalised_environment(case) == []
 
 
 GOOD: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
