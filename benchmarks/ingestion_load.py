@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ingestion_traces import OBSERVATIONS_PER_TRACE, requests, scores_of
-from benchmarks.load import Result, _percentiles, rows, send_all, wait_for_rows
+from benchmarks.load import Result, percentiles, rows, send_all, wait_for_rows
 from openfuse_collector.cli.replay import Encoding
 from openfuse_collector.cli.transport import Fate, Outcome
 
@@ -86,7 +86,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def _sent(result: Result, took: float) -> dict[str, Any]:
     acked = {"acked": result.acked, "failed": result.failed, "retried_requests": result.retried}
-    return {**acked, "acked_traces_per_s": round(result.acked / took), **_percentiles(result.latencies)}
+    return {**acked, "acked_traces_per_s": round(result.acked / took), **percentiles(result.latencies)}
 
 
 def _stored(path: Path, before: dict[str, int], wanted: dict[str, int], began: float, until: float) -> dict[str, Any]:

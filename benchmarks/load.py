@@ -134,12 +134,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "failed": result.failed,
         "retried_requests": result.retried,
         "acked_spans_per_s": round(result.acked / sent),
-        **_percentiles(result.latencies),
+        **percentiles(result.latencies),
     }
     return {**out, **_stored(options.sqlite, before, result.acked, began, until)} if options.sqlite else out
 
 
-def _percentiles(latencies: list[float]) -> dict[str, float | None]:
+def percentiles(latencies: list[float]) -> dict[str, float | None]:
     if len(latencies) < 2:
         return {"ack_ms_p50": None, "ack_ms_p99": None}
     cuts = quantiles(latencies, n=100, method="inclusive")

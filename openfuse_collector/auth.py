@@ -103,16 +103,16 @@ class OpenDoor:
             return Identity(DEFAULT_PROJECT)
 
 
-async def identify(authenticator: Authenticator, headers: Mapping[str, str]) -> Identity:
-    """The identity of a sender of telemetry. A failed login is held back, which costs nobody else anything.
+async def identify(authenticator: Authenticator, headers: Mapping[str, str], least: Scope = Scope.PROJECT) -> Identity:
+    """The identity of a sender whose key is good for `least`. A failed login is held back, which costs nobody else anything.
 
-    Raises AuthError, and ForbiddenError for keys that may only add scores.
+    Raises AuthError, and ForbiddenError for keys that may only add scores where more is asked for.
     """
     try:
         identity = authenticator.authenticate(headers)
     except AuthError as error:
         await asyncio.sleep(error.delay)
         raise
-    if identity.scope is not Scope.PROJECT:
+    if least is Scope.PROJECT and identity.scope is not Scope.PROJECT:
         raise ForbiddenError("Access denied - insufficient permissions for this endpoint")
     return identity

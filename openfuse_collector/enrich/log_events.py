@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from openfuse_collector.enrich.log_vocabulary import Kept, Said, attributes_of, parsed, place, said
+from openfuse_collector.enrich.log_vocabulary import Kept, Said, attributes_of, place, said
 from openfuse_collector.enrich.tool_definitions import input_with, take_from
-from openfuse_collector.events.text import json_text, plain_text
+from openfuse_collector.events.text import json_text, parsed, plain_text
 
 Record = dict[str, Any]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from openfuse_collector.events.text import parse_json, plain_text
+from openfuse_collector.events.text import parsed, plain_text
 
 Kept = Mapping[str, Any]
 """A log record as an observation's metadata keeps it: `{name?, body?, attributes?}`."""
@@ -143,13 +143,3 @@ def _instruction_text(instructions: Any) -> str:
 def _first(attributes: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
     """The first value that is something."""
     return next((value for key in keys if (value := attributes.get(key)) not in (None, "", [], {})), None)
-
-
-def parsed(value: Any) -> Any:
-    """JSON text as the value it stands for, anything else as it is."""
-    if type(value) is not str:
-        return value
-    try:
-        return parse_json(value)
-    except ValueError:
-        return value

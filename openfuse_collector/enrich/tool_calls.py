@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from openfuse_collector.events.text import json_text, parse_json
+from openfuse_collector.events.text import json_text, parsed_or_none
 
 _MARKERS = (
     *("tool_call", '"arguments"', "tool_use", "tool-call", "toolCall", "toolName"),
@@ -156,20 +156,11 @@ def _first(*values: Any) -> Any:
 
 def _list(value: Any) -> list[Any]:
     """A list, or the list a JSON text stands for."""
-    value = _parsed(value)
+    value = parsed_or_none(value)
     return value if isinstance(value, list) else []
 
 
 def _object(value: Any) -> dict[str, Any]:
     """An object, or the object a JSON text stands for."""
-    value = _parsed(value)
+    value = parsed_or_none(value)
     return value if isinstance(value, dict) else {}
-
-
-def _parsed(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return parse_json(value)
-    except ValueError:
-        return None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from openfuse_collector.events.text import json_text, parse_json
+from openfuse_collector.events.text import json_text, parsed
 
 _ATTRIBUTE_TOOLS = (
     ("ai.prompt.tools", True),
@@ -74,7 +74,7 @@ def take_from(metadata: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
 
 def input_with(tools: list[Any], content: Any) -> dict[str, Any] | None:
     """The input object with the definitions in it, None when the input cannot carry them."""
-    value = _value(content)
+    value = parsed(content)
     if value is None:
         return {"tools": tools}
     if isinstance(value, str):
@@ -136,8 +136,8 @@ _SCHEMAS = ("parameters", "parameters_json_schema", "inputSchema")
 def _attributes(value: Any) -> dict[str, Any] | None:
     """The attributes object when a tool key is in it. Langfuse stores it as text, spans bring it as an object."""
     if type(value) is str:
-        parsed = _value(value) if _IN_TEXT.search(value) else None
-        return parsed if isinstance(parsed, dict) else None
+        attributes = parsed(value) if _IN_TEXT.search(value) else None
+        return attributes if isinstance(attributes, dict) else None
     if type(value) is not dict:
         return None
     return value if has_definitions(value) else None
@@ -150,7 +150,7 @@ def _from_attributes(attributes: dict[str, Any]) -> tuple[list[Any], dict[str, A
         if listed is not None:
             tools += listed
             del rest[key]
-    parameters = _value(attributes.get(_PARAMETERS))
+    parameters = parsed(attributes.get(_PARAMETERS))
     if isinstance(parameters, dict):
         listed = _tool_list(parameters.get("function_tools"))
         if listed is not None:
@@ -162,7 +162,7 @@ def _from_attributes(attributes: dict[str, Any]) -> tuple[list[Any], dict[str, A
             as_text = isinstance(attributes[_PARAMETERS], str)
             rest[_PARAMETERS] = json_text(parameters) if as_text else parameters
     for key in _indexed_keys(attributes):
-        tool = _value(attributes[key])
+        tool = parsed(attributes[key])
         if _name(_flat(tool)):
             tools.append(tool)
             del rest[key]
@@ -191,8 +191,8 @@ def _known_tools(value: Any) -> list[Any] | None:
 
 
 def _known_items(value: Any) -> list[Any] | None:
-    value = _value(value)
-    return [_value(item) for item in value] if isinstance(value, list) else None
+    value = parsed(value)
+    return [parsed(item) for item in value] if isinstance(value, list) else None
 
 
 def _is_tool(item: Any, *, nameless: bool) -> bool:
@@ -201,7 +201,7 @@ def _is_tool(item: Any, *, nameless: bool) -> bool:
 
 def _flat(tool: Any) -> dict[str, Any]:
     """`{type, function: {…}}` as its inner object, a flat definition as it is, anything else as nothing."""
-    tool = _value(tool)
+    tool = parsed(tool)
     if not isinstance(tool, dict):
         return {}
     inner = tool.get("function")
@@ -224,13 +224,3 @@ def _distinct(tools: list[Any]) -> list[Any]:
         if name is not None:
             seen.add(name)
     return out
-
-
-def _value(value: Any) -> Any:
-    """JSON text as the value it stands for; other text, and anything else, as it is."""
-    if type(value) is not str:
-        return value
-    try:
-        return parse_json(value)
-    except ValueError:
-        return value

@@ -6,7 +6,7 @@ from typing import Any
 
 from openfuse_collector.enrich.tool_calls import NESTED_CALLS, calls_in, may_hold_calls
 from openfuse_collector.enrich.tool_definitions import definitions_in, may_hold_definitions, move_tools
-from openfuse_collector.events.text import json_text, parse_json
+from openfuse_collector.events.text import json_text, parsed_or_none
 
 Record = dict[str, Any]
 
@@ -21,20 +21,13 @@ def extract_tools(record: Record) -> Record:
     if moved is not None:
         source, record["input"], record["metadata"] = moved.input, json_text(moved.input), moved.metadata
     if source is None and may_hold_definitions(record["input"]):
-        source = _parsed(record["input"])
+        source = parsed_or_none(record["input"])
     if source is not None:
         record["tool_definitions"] = definitions_in(source)
-    calls = calls_in(_parsed(record["output"])) if may_hold_calls(record["output"]) else []
+    calls = calls_in(parsed_or_none(record["output"])) if may_hold_calls(record["output"]) else []
     if not calls and NESTED_CALLS in record["metadata"]:
         calls = calls_in({"tool_calls": record["metadata"][NESTED_CALLS]})
     if calls:
         record["tool_calls"] = [call.text for call in calls]
         record["tool_call_names"] = [call.name for call in calls]
     return record
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return parse_json(text)
-    except ValueError:
-        return None

@@ -53,7 +53,7 @@ def raw_row(event: Event) -> tuple[int, str, str, str, str, str, int | None, str
         clean(event.id),
         event.type,
         _event_ts(event),
-        _envelope_text(event),
+        envelope_text(event),
     )
 
 
@@ -67,7 +67,8 @@ def _event_ts(event: Event) -> int | None:
     return None
 
 
-def _envelope_text(event: Event) -> str:
+def envelope_text(event: Event) -> str:
+    """The envelope as raw_events has it, with what UTF-8 cannot hold replaced."""
     try:
         return encode_envelope(event).decode()
     except UnicodeEncodeError:

@@ -64,5 +64,25 @@ def parse_json(text: str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
+def parsed(value: Any) -> Any:
+    """JSON text as the value it stands for; other text, and anything else, as it is."""
+    if type(value) is not str:
+        return value
+    try:
+        return parse_json(value)
+    except ValueError:
+        return value
+
+
+def parsed_or_none(value: Any) -> Any:
+    """JSON text as the value it stands for, other text as None; anything else as it is."""
+    if type(value) is not str:
+        return value
+    try:
+        return parse_json(value)
+    except ValueError:
+        return None
+
+
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from threading import Lock
 
 import structlog
@@ -33,13 +33,19 @@ class Claims:
         self._told: set[tuple[Signal, str]] = set()
         self._lock = Lock()
 
-    def wants(self, signal: Signal, receivers: Collection[ComponentID], origin: Origin) -> bool:
-        """Whether a pipeline of that signal and those receivers is to process a record. Called on the pipeline's thread."""
-        if origin.signal == signal and origin.receiver in map(str, receivers):
-            return True
-        if (origin.signal, origin.receiver) not in self._claimed:
-            self._report(origin)
-        return False
+    def of(self, signal: Signal, receivers: Collection[ComponentID]) -> Callable[[Origin], bool]:
+        """Whether a pipeline of that signal and those receivers is to process a record; asked for each on the pipeline's thread."""
+        own = {(signal, str(receiver)) for receiver in receivers}
+
+        def wants(origin: Origin) -> bool:
+            made_by = origin.signal, origin.receiver
+            if made_by in own:
+                return True
+            if made_by not in self._claimed:
+                self._report(origin)
+            return False
+
+        return wants
 
     def _report(self, origin: Origin) -> None:
         self._unclaimed.labels(origin.receiver).inc()

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from openfuse_collector.events.event import Event
-from openfuse_collector.events.rows import raw_row
+from openfuse_collector.events.rows import envelope_text
 from openfuse_collector.pipeline.retry import RetryConfig, pause
 from openfuse_collector.signals import Item, Signal
 from openfuse_collector.telemetry.metrics import Metrics
@@ -60,7 +60,7 @@ def payload_of(signal: Signal, data: Any) -> str:
 def _envelope(event: Event) -> str:
     """As raw_events would have it, surrogates replaced; as text where it is no JSON at all, because it must not be lost for that."""
     try:
-        return str(raw_row(event)[-1])
+        return envelope_text(event)
     except Exception:
         return msgspec.json.encode(repr(event).encode("utf-8", "replace").decode()).decode()
 

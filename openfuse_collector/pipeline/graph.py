@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Event as Flag
 
 import structlog
@@ -120,9 +119,7 @@ class Builder:
         cursors = [exporter.cursor(name) if keeps_cursor else None for exporter in exporters]
         known = [cursor for cursor in cursors if cursor is not None]
         start = min(known) if known and len(known) == len(cursors) else None
-        reader = self._journal.reader(
-            name, start=start, wants=partial(self._claims.wants, id.signal, pipeline.receivers)
-        )
+        reader = self._journal.reader(name, start=start, wants=self._claims.of(id.signal, pipeline.receivers))
         self._graph.sources.append(
             Source(
                 name,

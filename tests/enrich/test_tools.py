@@ -95,7 +95,7 @@ def test_ordinary_records_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> Non
     def unexpected(text: str) -> Any:
         raise AssertionError(f"parsed {text!r}")
 
-    monkeypatch.setattr(tools_module, "parse_json", unexpected)
+    monkeypatch.setattr(tools_module, "parsed_or_none", unexpected)
     messages = [{"role": "user", "parts": [{"type": "text", "content": "a tool to call"}]}]
     ordinary = record(messages, messages, {"attributes": {"gen_ai.request.model": "m", "tools.used": 1}})
     assert extract_tools(dict(ordinary)) == ordinary

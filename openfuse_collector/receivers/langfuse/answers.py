@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from openfuse_collector.auth import AuthError
+from openfuse_collector.auth import AuthError, ForbiddenError
 from openfuse_collector.errors import PermanentError, RetryableError
 from openfuse_collector.pdata.errors import TooLargeError
-from openfuse_collector.receivers.langfuse.failures import AnswerError, invalid_request
+from openfuse_collector.receivers.langfuse.failures import AnswerError, forbidden, invalid_request
 
 _encode = msgspec.json.Encoder().encode
 RETRY_AFTER = 1.0
@@ -34,6 +34,8 @@ def answer_of(error: Exception) -> AnswerError | None:
         return error
     if isinstance(error, AuthError):
         return AnswerError(error.status, {"error": "UnauthorizedError", "message": str(error)})
+    if isinstance(error, ForbiddenError):
+        return forbidden(str(error))
     if isinstance(error, TooLargeError):
         message = f"Request body is larger than {error.limit} bytes"
         return AnswerError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": "PayloadTooLargeError", "message": message})

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from openfuse_collector import __version__
-from openfuse_collector.auth import Authenticator, AuthError, Identity, OpenDoor, Scope
+from openfuse_collector.auth import Authenticator, Identity, OpenDoor, Scope, identify
 from openfuse_collector.component import Intake, Settings
 from openfuse_collector.errors import RetryableError
 from openfuse_collector.pdata.errors import TooLargeError
@@ -82,15 +82,8 @@ class LangfuseApi:
         return await self.health(request)
 
     async def identify(self, request: web.Request, least: Scope = Scope.SCORES) -> Identity:
-        """Who is calling. A failed login is held back, which costs nobody else anything. Raises AuthError, AnswerError (403)."""
-        try:
-            identity = self.authenticator.authenticate(request.headers)
-        except AuthError as error:
-            await asyncio.sleep(error.delay)
-            raise
-        if least is Scope.PROJECT and identity.scope is not Scope.PROJECT:
-            raise forbidden()
-        return identity
+        """Who is calling. Raises AuthError, ForbiddenError."""
+        return await identify(self.authenticator, request.headers, least)
 
     async def body(self, request: web.Request, hold: Hold) -> bytes:
         """The body without its Content-Encoding. Raises BadDataError, TooLargeError, RetryableError."""

@@ -35,6 +35,6 @@ def not_served(what: str) -> AnswerError:
     return AnswerError(HTTPStatus.NOT_FOUND, {"error": "LangfuseNotFoundError", "message": message})
 
 
-def forbidden(message: str = "Access denied - insufficient permissions for this endpoint") -> AnswerError:
+def forbidden(message: str) -> AnswerError:
     """403: the key may not do this."""
     return AnswerError(HTTPStatus.FORBIDDEN, {"message": message})
