@@ -18,7 +18,7 @@ LOG_EVENTS = "gen_ai.log_events"
 """Metadata key of an observation's log records."""
 
 _TIME_DIGITS = 20
-_EMPTY = frozenset((None, "", "{}", "[]", "null", '""'))
+EMPTY_TEXTS = frozenset((None, "", "{}", "[]", "null", '""'))
 """Texts of a side that says nothing; Google's ADK writes `{}` where content goes to logs."""
 
 
@@ -33,7 +33,7 @@ def assemble(record: Record) -> Record:
     if type(kept) is not dict:
         return record
     tools = _tools_alone(record["input"])
-    lacks_input, lacks_output = record["input"] in _EMPTY or tools is not None, record["output"] in _EMPTY
+    lacks_input, lacks_output = record["input"] in EMPTY_TEXTS or tools is not None, record["output"] in EMPTY_TEXTS
     if lacks_input or lacks_output:
         events = _in_order(kept)
         every = [said(event) for event in events]

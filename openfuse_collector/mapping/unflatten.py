@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from openfuse_collector.mapping.coercion import truthy
+from openfuse_collector.mapping.rule import Content
 
 SLOT_BUDGET = 10_001
 """List slots one prefix may open, holes included, so that `….99999999.content` costs nothing. Langfuse has the same bound."""
@@ -43,6 +44,15 @@ def unflatten(attributes: Mapping[str, Any], prefix: str, keys: Iterable[str]) -
             slots += opened
             _place(root, path, attributes[key])
     return _finished(root) or None
+
+
+def unflatten_sides(attributes: Mapping[str, Any], asked: str, answered: str) -> Content:
+    """Input and output below two prefixes. A side that is missing beside the other is `{}`, as Langfuse has it, until a later
+    rule knows more."""
+    sides = tuple(unflatten(attributes, prefix, attributes) for prefix in (asked, answered))
+    if sides == (None, None):
+        return Content()
+    return Content(*({} if side is None else side for side in sides))
 
 
 def _index(container: dict[Any, Any], segment: str) -> int | str | None:

@@ -51,7 +51,17 @@ CASES: list[tuple[str, str, dict[str, Any], Any, Any]] = [
         [{"content": "hi"}],
         "whole",
     ),
-    ("flattened messages", "x", {"llm.output_messages.1.message.role": "a"}, None, [None, {"message": {"role": "a"}}]),
+    ("flattened messages", "x", {"llm.output_messages.1.message.role": "a"}, {}, [None, {"message": {"role": "a"}}]),
+    # a missing side is empty, unless a rule below knows it or a rule above had the other side
+    ("flattened prompt alone", "x", {"gen_ai.prompt.0.content": "hi"}, [{"content": "hi"}], {}),
+    (
+        "flattened prompt, answer elsewhere",
+        "x",
+        {"gen_ai.prompt.0.content": "hi", "gen_ai.output.messages": MESSAGES},
+        [{"content": "hi"}],
+        MESSAGES,
+    ),
+    ("value beats messages", "x", {"input.value": "v", "llm.input_messages.0.message.role": "user"}, "v", None),
     ("semconv", "x", {"gen_ai.input.messages": MESSAGES, "gen_ai.output.messages": "[]"}, MESSAGES, "[]"),
     ("semconv tool", "x", {"gen_ai.tool.call.arguments": "{}", "gen_ai.tool.call.result": "r"}, "{}", "r"),
     # one side from one rule, the other from a later one

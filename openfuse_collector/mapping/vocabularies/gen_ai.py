@@ -135,9 +135,9 @@ def _first(events: tuple[SpanEvent, ...], name: str) -> dict[str, Any] | None:
 
 
 def _side_of_event(attributes: dict[str, Any] | None, prefix: str) -> Any:
-    """What an event says below a prefix, all of its attributes when it says nothing there."""
+    """What an event says below a prefix, all of its attributes when it says nothing there, `{}` when there is no event."""
     if not attributes:
-        return None
+        return {}
     return unflatten(attributes, prefix, attributes) or attributes
 
 

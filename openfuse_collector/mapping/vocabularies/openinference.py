@@ -18,7 +18,7 @@ from openfuse_collector.mapping.rule import (
     sides,
 )
 from openfuse_collector.mapping.span_view import SpanView
-from openfuse_collector.mapping.unflatten import unflatten
+from openfuse_collector.mapping.unflatten import unflatten, unflatten_sides
 
 KIND = "openinference.span.kind"
 NESTED_CALL = re.compile(r"llm\.output_messages\.\d+\.message\.tool_calls\.\d+\.")
@@ -42,11 +42,7 @@ VALUES: ContentRule = sides(("input.value",), ("output.value",))
 
 
 def _messages(span: SpanView) -> Content:
-    attributes = span.attributes
-    return Content(
-        unflatten(attributes, "llm.input_messages", attributes),
-        unflatten(attributes, "llm.output_messages", attributes),
-    )
+    return unflatten_sides(span.attributes, "llm.input_messages", "llm.output_messages")
 
 
 def nested_calls(span: SpanView) -> list[Any]:

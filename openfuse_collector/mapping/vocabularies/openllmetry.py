@@ -6,7 +6,7 @@ from typing import Any
 
 from openfuse_collector.mapping.rule import Content, ContentRule, MapRule, Rule, Vocabulary, by_spelling, sides
 from openfuse_collector.mapping.span_view import SpanView
-from openfuse_collector.mapping.unflatten import unflatten
+from openfuse_collector.mapping.unflatten import unflatten_sides
 
 ENTITY: ContentRule = sides(("traceloop.entity.input",), ("traceloop.entity.output",))
 
@@ -22,10 +22,7 @@ _KINDS = {
 
 
 def _prompts(span: SpanView) -> Content:
-    attributes = span.attributes
-    return Content(
-        unflatten(attributes, "gen_ai.prompt", attributes), unflatten(attributes, "gen_ai.completion", attributes)
-    )
+    return unflatten_sides(span.attributes, "gen_ai.prompt", "gen_ai.completion")
 
 
 PROMPTS: ContentRule = Rule(_prompts, prefixes=("gen_ai.prompt", "gen_ai.completion"))
