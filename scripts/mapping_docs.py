@@ -49,8 +49,8 @@ NAMED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("tags", "First with a value, of the span, then of its resource.", rules.TAGS),
     ("public", "First that is set.", rules.PUBLIC),
     ("environment", "First with a value; of each, the span before its resource.", rules.ENVIRONMENT),
-    ("prompt name", "Of generations; else `ai.telemetry.metadata.langfusePrompt`.", rules.PROMPT_NAME),
-    ("prompt version", "Of generations; else `ai.telemetry.metadata.langfusePrompt`.", rules.PROMPT_VERSION),
+    ("prompt name", "Of any type; else `ai.telemetry.metadata.langfusePrompt`.", rules.PROMPT_NAME),
+    ("prompt version", "Of any type; else `ai.telemetry.metadata.langfusePrompt`.", rules.PROMPT_VERSION),
 )
 _OWNERS = (
     ("langfuse.", "langfuse"),

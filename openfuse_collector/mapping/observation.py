@@ -39,7 +39,7 @@ def type_of(span: SpanView) -> str:
     return "SPAN"
 
 
-def observation_body(span: SpanView, type_: str, common: Common) -> Body:
+def observation_body(span: SpanView, common: Common) -> Body:
     """The body of the observation's event."""
     outcome = status.outcome_of(span)
     body: Body = {
@@ -56,15 +56,15 @@ def observation_body(span: SpanView, type_: str, common: Common) -> Body:
     put(body, "statusMessage", outcome.message)
     if span.shape.first_token:
         put(body, "completionStartTime", status.completion_start_of(span))
-    _put_model_use(body, span, type_)
+    _put_model_use(body, span)
     _put_content_and_metadata(body, span, common)
     if outcome.exception:
         body["metadata"].setdefault(metadata.EXCEPTION, outcome.exception)
     return body
 
 
-def _put_model_use(body: Body, span: SpanView, type_: str) -> None:
-    """Model, tokens and cost, unless the span only repeats the sum of those below it; parameters; the prompt of a generation."""
+def _put_model_use(body: Body, span: SpanView) -> None:
+    """Model, tokens and cost, unless the span only repeats the sum of those below it; parameters and prompt of any type."""
     shape = span.shape
     if shape.spends and span.attributes.get(gen_ai.OPERATION) not in gen_ai.AGENT_OPERATIONS:
         put(body, "model", parameters.model_of(span))
@@ -72,7 +72,7 @@ def _put_model_use(body: Body, span: SpanView, type_: str) -> None:
         put(body, "costDetails", usage.cost_of(span) or None)
     if shape.parameters or shape.request:
         put(body, "modelParameters", parameters.parameters_of(span) or None)
-    if shape.has_prompt and type_ == "GENERATION":
+    if shape.has_prompt:
         name, version = parameters.prompt_of(span)
         put(body, "promptName", name)
         put(body, "promptVersion", version)

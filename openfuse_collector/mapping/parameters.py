@@ -41,7 +41,7 @@ def request_keys(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 
 def prompt_of(span: SpanView) -> tuple[str | None, int | None]:
-    """Name and version of the prompt a generation was made from."""
+    """Name and version of the prompt a span was made with."""
     link = langfuse.prompt_link(span)
     name, version = span.first_set(rules.PROMPT_NAME), span.first_set(rules.PROMPT_VERSION)
     name = link.get("name") if name is None else name

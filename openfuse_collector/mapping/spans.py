@@ -92,7 +92,7 @@ def bodies_of(span: SpanView) -> Bodies:
     elif trace.updates_trace(span):
         of_trace = trace.update_body(span, common)
     type_ = observation.type_of(span)
-    return Bodies(common, of_trace, type_, observation.observation_body(span, type_, common))
+    return Bodies(common, of_trace, type_, observation.observation_body(span, common))
 
 
 def _alone(resource_spans: ResourceSpans, scope_spans: ScopeSpans, span: Span) -> ExportTraceServiceRequest:

@@ -55,15 +55,31 @@ def test_every_type_keeps_what_it_spent(type_: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("type_", "linked"), [("generation", "p"), ("span", None), ("agent", None), ("tool", None)])
-def test_prompts_stay_with_generations(type_: str, linked: str | None) -> None:
-    """Langfuse's own tests assert that other types have none, so this improvement is not made."""
-    attributes = {
-        "langfuse.observation.type": type_,
-        "langfuse.observation.prompt.name": "p",
-        "langfuse.observation.prompt.version": 1,
-    }
-    assert observation(attributes).body.get("promptName") == linked
+@pytest.mark.parametrize("type_", ["generation", "span", "event", "agent", "tool", "chain", "embedding", "evaluator"])
+def test_every_type_keeps_its_prompt(type_: str) -> None:
+    """Langfuse keeps the link of generations only."""
+    kept = stored(
+        {
+            "langfuse.observation.type": type_,
+            "langfuse.observation.prompt.name": "p",
+            "langfuse.observation.prompt.version": 1,
+        }
+    )
+    assert (kept["type"], kept["prompt_name"], kept["prompt_version"]) == (type_.upper(), "p", 1)
+
+
+def test_an_agent_keeps_its_prompt_and_leaves_usage_to_its_calls() -> None:
+    kept = stored(
+        {
+            "gen_ai.operation.name": "invoke_agent",
+            "gen_ai.request.model": "m",
+            "gen_ai.usage.input_tokens": 5,
+            "langfuse.prompt.name": "p",
+            "langfuse.prompt.version": "2",
+        }
+    )
+    assert (kept["prompt_name"], kept["prompt_version"]) == ("p", 2)
+    assert (kept["provided_model_name"], kept["usage_details"], kept["total_usage"]) == (None, "{}", None)
 
 
 CALLS: list[tuple[str, dict[str, Any]]] = [

@@ -158,7 +158,8 @@ def test_first_token_in_other_words(attributes: dict[str, Any], moment: str | No
 def test_prompt_link(attributes: dict[str, Any], prompt: tuple[str, int | None]) -> None:
     body = observation({"langfuse.observation.type": "generation", **attributes}).body
     assert (body.get("promptName"), body.get("promptVersion")) == prompt
-    assert "promptName" not in observation({"langfuse.observation.type": "agent", **attributes}).body
+    of_agent = observation({"langfuse.observation.type": "agent", **attributes}).body
+    assert (of_agent.get("promptName"), of_agent.get("promptVersion")) == prompt
 
 
 def test_a_wrong_value_costs_its_field_and_is_noted() -> None:
