@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from openfuse_collector.events.depth import flattened, is_deep, may_be_deep
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -51,17 +53,25 @@ def plain_text(value: Any) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text. Raises ValueError for anything JavaScript's parser would refuse."""
+    """The value of a JSON text, what is nested too deeply in it as text.
+
+    Raises ValueError for anything JavaScript's parser would refuse.
+    """
+    try:
+        value = _decoded(text)
+        if not (may_be_deep(text) and is_deep(value)):
+            return value
+    except RecursionError:
+        pass
+    return _decoded(flattened(text))
+
+
+def _decoded(text: str) -> Any:
     try:
         return _decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError):
         # Lone surrogates, as JavaScript writes them, are fine for the standard library only.
-        try:
-            return json.loads(text, parse_constant=_refuse)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+        return json.loads(text, parse_constant=_refuse)
 
 
 def parsed(value: Any) -> Any:

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from openfuse_collector.events.depth import flattened, is_deep, may_be_deep
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -46,13 +48,19 @@ def spelled(value: Any) -> str:
 
 
 def parse_json(source: Any) -> Any:
-    """The value of a JSON text, `BROKEN` when it is none. What is not text already passes through."""
+    """The value of a JSON text, `BROKEN` when it is none. What is not text already passes through.
+
+    What is nested too deeply in it stays text.
+    """
     if type(source) is not str:
         return source
     try:
-        return _decode(source)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        value = _decode(source)
+        return _decode(flattened(source)) if may_be_deep(source) and is_deep(value) else value
+    except (msgspec.DecodeError, UnicodeEncodeError):
         return BROKEN
+    except RecursionError:
+        return parse_json(flattened(source))
 
 
 def parsed(source: Any) -> Any:

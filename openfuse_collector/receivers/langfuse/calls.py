@@ -11,6 +11,7 @@ from uuid import uuid4
 import msgspec
 
 from openfuse_collector.auth import Scope
+from openfuse_collector.events.depth import is_deep, may_be_deep
 from openfuse_collector.events.text import cleaned, parse_json
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.receivers.langfuse.deprecated import legacy_event
@@ -80,24 +81,22 @@ def deprecated(method: str, resource: str) -> Read:
 
 
 def parse_body(body: bytes) -> Any:
-    """The JSON value of a body. Raises BadDataError.
+    """The JSON value of a body, what is nested too deeply in it as text. Raises BadDataError.
 
     JavaScript writes lone surrogates and numbers beyond what a double holds; bodies with such a thing take the slow way,
     on which text is made storable.
     """
     try:
-        return _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        value = _decode(body)
+        if not (may_be_deep(body) and is_deep(value)):
+            return value
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    except RecursionError as error:
-        raise BadDataError("the body is nested too deeply") from error
     try:
         value = cleaned(parse_json(body.decode("utf-8", "replace")))
         return _decode(_encode(value))  # infinities become null, as JavaScript writes them
     except ValueError as error:
         raise BadDataError(f"the body is not valid JSON: {error}") from error
-    except RecursionError as error:
-        raise BadDataError("the body is nested too deeply") from error
 
 
 def new_id() -> str:
@@ -154,7 +153,4 @@ def _accept(batch: list[Any], context: Context) -> Accepted:
 
 
 def _judged(accepted: Accepted, status: int, answer: Any, rejected: int = 0) -> Judged:
-    try:
-        return Judged(accepted, encode_events(accepted.events), status, answer, rejected)
-    except RecursionError as error:
-        raise BadDataError("the body is nested too deeply") from error
+    return Judged(accepted, encode_events(accepted.events), status, answer, rejected)

@@ -14,7 +14,7 @@ _decode = msgspec.json.Decoder(list[Event]).decode
 
 
 def encode_events(events: Sequence[Event]) -> bytes:
-    """The payload of a journal record with signal `events`. Raises RecursionError for values nested too deeply."""
+    """The payload of a journal record with signal `events`."""
     return _encode(events)
 
 
