@@ -35,7 +35,18 @@ class Accumulator:
     An entity with a single event, which most span-derived ones are for good, keeps that event and nothing else.
     """
 
-    __slots__ = ("_at_newest", "_full", "_ids", "_latest", "_newest", "_only", "_shallow", "_sources", "_tombstone")
+    __slots__ = (
+        "_at_newest",
+        "_full",
+        "_ids",
+        "_latest",
+        "_newest",
+        "_only",
+        "_shallow",
+        "_sources",
+        "_stated",
+        "_tombstone",
+    )
 
     def __init__(self) -> None:
         self._only: Event | None = None
@@ -52,6 +63,8 @@ class Accumulator:
         self._latest: tuple[Entity, int, int] | None = None
         """The entity, the smallest and the largest ingested_at of all events."""
         self._tombstone = -1
+        self._stated = False
+        """Whether anything but remarks was said."""
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Accumulator:
@@ -85,7 +98,7 @@ class Accumulator:
         if self._latest is None:
             return None if self._only is None else _record_of(self._only)
         registers = self._full or self._shallow
-        if registers is None or registers.first is None:
+        if registers is None or registers.first is None or not self._stated:
             return None
         entity, created_at, updated_at = self._latest
         record = finish(entity, registers.columns(), registers.first[0], created_at, updated_at)
@@ -163,16 +176,18 @@ class Accumulator:
                 return
             registers = self._shallow = self._shallow or Registers(event.entity.type)
         else:
-            self._shallow = None
-            registers = self._full = self._full or Registers(event.entity.type)
+            if self._full is None:
+                self._full, self._shallow, self._stated = Registers(event.entity.type), None, False
+            registers = self._full
         columns = writes(event)
         if columns is not None:
             registers.write(order_key(event), columns)
+            self._stated = self._stated or not event.remark
 
 
 def _record_of(event: Event) -> Record | None:
     """The record of an entity with one event: no registers, no order."""
-    if event.type == TOMBSTONE:
+    if event.type == TOMBSTONE or event.remark:
         return None
     columns = writes(event)
     if columns is None:

@@ -8,6 +8,9 @@ import msgspec
 
 EntityType = Literal["trace", "observation", "score", "dataset_run_item"]
 
+REMARK = "remark"
+"""Key of envelope metadata, see `Event.remark`."""
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -35,7 +38,7 @@ class Event(msgspec.Struct, gc=False):
     ingested_at: int
     """Epoch milliseconds: receive time of the journal record plus the event's index in its request. Never the clock."""
     metadata: dict[str, Any] | None = None
-    """Envelope metadata. Span-derived events carry `{"source": digest, "mapping": N}` or `{"shallow": true}`."""
+    """Envelope metadata. Span-derived events carry `{"source": digest, "mapping": N}` (remarks `remark` too) or `{"shallow": true}`."""
 
     @property
     def derived(self) -> bool:
@@ -47,6 +50,11 @@ class Event(msgspec.Struct, gc=False):
     def shallow(self) -> bool:
         """True for a trace event that only says: this trace exists."""
         return type(self.metadata) is dict and "shallow" in self.metadata
+
+    @property
+    def remark(self) -> bool:
+        """True for what one span says of another's observation: it counts once that observation is known, and alone makes none."""
+        return type(self.metadata) is dict and REMARK in self.metadata
 
 
 def encode_envelope(event: Event) -> bytes:

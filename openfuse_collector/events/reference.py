@@ -21,7 +21,7 @@ def fold(events: Iterable[Event]) -> Record | None:
     distinct = deduplicated(events)
     live = [event for event in distinct if event.type != TOMBSTONE]
     said = [(event, columns) for event in effective(live) if (columns := writes(event)) is not None]
-    if not said:
+    if all(event.remark for event, _ in said):
         return None
     said.sort(key=lambda pair: order_key(pair[0]))
     state: Columns = {}

@@ -23,12 +23,10 @@ from openfuse_collector.enrich.log_vocabulary import (
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.mapping.anyvalue import attributes_of, plain
 from openfuse_collector.mapping.identity import MAPPING_VERSION, event_id, record_digest, resource_digest, scope_digest
+from openfuse_collector.mapping.remarks import UPDATE
 from openfuse_collector.mapping.spans import Failure
 from openfuse_collector.mapping.timestamps import LATEST, iso_nanoseconds
 from openfuse_collector.signals import Origin
-
-UPDATE = "observation-update"
-"""Event type of an update that leaves the observation's type to its span."""
 
 _VERSION = str(MAPPING_VERSION)
 _CONSUMED = frozenset(NAME_ATTRIBUTES)

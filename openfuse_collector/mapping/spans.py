@@ -13,12 +13,13 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
-from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.events.event import REMARK, Entity, Event
 from openfuse_collector.mapping import metadata, observation, rules, trace
 from openfuse_collector.mapping.anyvalue import attributes_of
 from openfuse_collector.mapping.common import Body, Common, common_of
 from openfuse_collector.mapping.environment import written_environment
 from openfuse_collector.mapping.identity import MAPPING_VERSION, event_id, resource_digest, scope_digest, span_digest
+from openfuse_collector.mapping.remarks import UPDATE, remark_of
 from openfuse_collector.mapping.shape import shape_of
 from openfuse_collector.mapping.span_view import SpanView, Surroundings
 from openfuse_collector.signals import Origin
@@ -56,8 +57,8 @@ class _Shallow(NamedTuple):
 def map_traces(request: ExportTraceServiceRequest, origin: Origin) -> Mapped:
     """Events of all spans of a request, and the spans that could not be mapped.
 
-    Per span at most one trace event and exactly one observation event, in that order; at the end one shallow trace event
-    for each trace of which the request holds nothing but spans below the root.
+    Per span at most one trace event, exactly one event of its observation and at most one remark on the observation above, in
+    that order; at the end one shallow trace event for each trace of which the request holds nothing but spans below the root.
     """
     requested = _Request(origin)
     for r, resource_spans in enumerate(request.resource_spans):
@@ -150,6 +151,9 @@ class _Request:
             self._told.add(span.trace_id)
             self._append("trace", "trace-create", of_trace, common.timestamp, digest)
         self._append("observation", observation.EVENT_TYPES[type_], of_observation, common.timestamp, digest)
+        remark = remark_of(span, of_observation)
+        if remark is not None:
+            self._append("observation", UPDATE, remark, common.timestamp, digest, REMARK)
 
     def _saw(self, span: SpanView, common: Common) -> None:
         earlier = self._shallow.get(span.trace_id)
@@ -165,9 +169,10 @@ class _Request:
                 body = {"id": trace_id, "timestamp": sight.timestamp, "environment": sight.environment}
                 self._put("trace", "trace-create", id_, body, sight.timestamp, {"shallow": True})
 
-    def _append(self, kind: str, type_: str, body: Body, timestamp: str, digest: str) -> None:
+    def _append(self, kind: str, type_: str, body: Body, timestamp: str, digest: str, *flags: str) -> None:
         id_ = event_id(self._project, kind, body["id"], digest, _VERSION)
-        self._put(kind, type_, id_, body, timestamp, {"source": digest, "mapping": MAPPING_VERSION})
+        source = {"source": digest, "mapping": MAPPING_VERSION, **dict.fromkeys(flags, True)}
+        self._put(kind, type_, id_, body, timestamp, source)
 
     def _put(self, kind: str, type_: str, id_: str, body: Body, timestamp: str, source: dict[str, Any]) -> None:
         entity = Entity(self._project, kind, body["id"])

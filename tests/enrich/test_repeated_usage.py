@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -60,6 +60,14 @@ def leaves(rows: dict[str, Row]) -> dict[str, int]:
     return found
 
 
+def flattened_totals(rows: dict[str, Row]) -> dict[str, int]:
+    """What a reader gets who adds up the flattened column and knows no more than that."""
+    found: dict[str, int] = defaultdict(int)
+    for one in rows.values():
+        found[one["trace_id"]] += one["total_usage"] or 0
+    return found
+
+
 LIBRARIES = (
     "js-ai-sdk-4",
     "js-ai-sdk-5",
@@ -97,18 +105,36 @@ def test_captured_traces_count_each_call_once(library: str) -> None:
         if rows:
             counted = {trace_id: rollup.total_tokens for trace_id, rollup in sums(rows.values()).items()}
             assert counted == leaves(rows), case["scenario"]
+            assert flattened_totals(rows) == leaves(rows), case["scenario"]
             tokens += sum(counted.values())
     assert tokens > 0
 
 
+@pytest.mark.shared
+def test_no_other_captured_library_counts_a_call_twice() -> None:
+    if not (corpus_inprocess.SHARED / "corpus").is_dir():
+        pytest.skip(f"no corpus at {corpus_inprocess.SHARED}: set OPENFUSE_SHARED")
+    others = [case for case in corpus_inprocess.load_cases() if not case["scenario"].startswith(LIBRARIES)]
+    assert len({case["scenario"].split("/")[0] for case in others}) > 50
+    for case in others:
+        rows, _, _ = corpus_inprocess.rows_of(case)
+        assert flattened_totals(rows) == leaves(rows), case["scenario"]
+
+
 def rows_of(*spans: Any, scope: str, enriched: Any = enrich) -> dict[str, Row]:
+    """Observation rows of spans of one scope by id."""
+    return rows_of_scopes((scope, spans), enriched=enriched)
+
+
+def rows_of_scopes(*scopes: tuple[str, Sequence[Any]], enriched: Any = enrich) -> dict[str, Row]:
     """Observation rows of spans by id."""
-    events, failures = mapped(*spans, scope=scope)
-    assert not failures
     grouped: dict[str, list[Event]] = defaultdict(list)
-    for event in events:
-        if event.entity.type == "observation":
-            grouped[event.entity.id].append(event)
+    for scope, spans in scopes:
+        events, failures = mapped(*spans, scope=scope)
+        assert not failures
+        for event in events:
+            if event.entity.type == "observation":
+                grouped[event.entity.id].append(event)
     records = {id_: fold(group) for id_, group in grouped.items()}
     return {id_: dict(row("observation", enriched("observation", record))) for id_, record in records.items() if record}
 
@@ -146,7 +172,7 @@ PAIRS: list[tuple[str, str, tuple[str, Attributes], tuple[str, Attributes]]] = [
         ("run", {"openinference.span.kind": "AGENT", **OPENINFERENCE}),
         ("generate", {"openinference.span.kind": "LLM", **OPENINFERENCE}),
     ),
-    ("anthropic sdk inside an instrumented call", "x", ("chat m", CHAT), ("anthropic.messages.create", CHAT)),
+    ("two instrumentations of one call", "x", ("chat m", CHAT), ("openai.chat", CHAT)),
 ]
 
 
@@ -191,3 +217,32 @@ def test_calls_side_by_side_and_calls_inside_others_all_count() -> None:
     nested = span({**CHAT, "gen_ai.usage.input_tokens": 3}, span_id=CHILD, parent=f"{1:016x}")
     rows = rows_of(span({"gen_ai.operation.name": "invoke_agent"}), *chats, nested, scope="x")
     assert sums(rows.values())[TRACE].total_tokens == 33
+
+
+ANTHROPIC = "com.anthropic.sdk.python"
+
+
+@pytest.mark.parametrize(
+    "above", ["opentelemetry.instrumentation.genai.anthropic", "pydantic-ai", "strands-agents", "openlit"]
+)
+def test_the_anthropic_sdk_below_whoever_instruments_it(above: str) -> None:
+    """Both spans state the call. The one of the SDK counts, whatever the usage of the other looks like."""
+    upper = span({**CHAT, **USAGE, "gen_ai.usage.total_tokens": 16}, name="chat m")
+    lower = span({**CHAT, **USAGE}, name="anthropic.messages.create", span_id=CHILD, parent=ROOT)
+    for order in (((above, [upper]), (ANTHROPIC, [lower])), ((ANTHROPIC, [lower]), (above, [upper]))):
+        rows = rows_of_scopes(*order, enriched=PRICED)
+        assert flattened_totals(rows) == {TRACE: 15}
+        assert (rows[ROOT]["total_usage"], rows[ROOT]["total_cost"]) == (None, None)
+        assert total(rows[ROOT]) == 16
+        assert rows[CHILD]["total_cost"] == pytest.approx(0.00007)
+
+
+def test_the_anthropic_sdk_by_itself() -> None:
+    """Below a span that is not exported, or that states no usage, it is a call like any other."""
+    lower = span({**CHAT, **USAGE}, span_id=CHILD, parent=ROOT)
+    alone = rows_of_scopes((ANTHROPIC, [lower]))
+    assert set(alone) == {CHILD} and flattened_totals(alone) == {TRACE: 15}
+    inside = rows_of_scopes(("app", [span(name="handler")]), (ANTHROPIC, [lower]))
+    assert flattened_totals(inside) == {TRACE: 15}
+    failed = rows_of_scopes(("x", [span({**CHAT, **USAGE})]), (ANTHROPIC, [span(CHAT, span_id=CHILD, parent=ROOT)]))
+    assert flattened_totals(failed) == {TRACE: 15}

@@ -97,7 +97,7 @@ def histories(draw: st.DrawFn, entity_type: str | None = None) -> list[Event]:
 
 @st.composite
 def event(draw: st.DrawFn, kind: str) -> Event:
-    """One event of the entity `e1`: live, shallow, derived by some mapping, or a tombstone."""
+    """One event of the entity `e1`: live, shallow, derived by some mapping, a remark, or a tombstone."""
     id_ = draw(st.sampled_from([f"ev{n}" for n in range(12)]))
     arrived = draw(st.integers(10, 16))
     if draw(st.integers(0, 7)) == 0:
@@ -114,7 +114,8 @@ def _metadata(draw: st.DrawFn, kind: str) -> Any:
         return draw(st.sampled_from((None, None, {"sdk": "x"}, 5, ["source"])))
     if choice == 5 and kind == "trace":
         return {"shallow": True}
-    return {"source": draw(st.sampled_from(("s1", "s2", "s3"))), "mapping": draw(st.integers(1, 3))}
+    derived = {"source": draw(st.sampled_from(("s1", "s2", "s3"))), "mapping": draw(st.integers(1, 3))}
+    return {**derived, "remark": True} if choice > 7 else derived
 
 
 def _replaced(original: Event, ingested_at: int) -> Event:

@@ -87,6 +87,23 @@ def test_a_log_record_before_its_span_states_neither_time_nor_type() -> None:
     assert folded(log)["start_time"] == 1768478401000
 
 
+def test_a_remark_counts_once_the_observation_is_known_and_makes_none() -> None:
+    remark = span(1, "observation-update", metadata={"said": "above"})
+    remark.metadata = {"source": "below", "mapping": 1, "remark": True}
+    other = span(2, "observation-update", metadata={"said": "again"})
+    other.metadata = {"source": "beside", "mapping": 1, "remark": True}
+    made = span(5, "generation-create", startTime=stamp(5))
+    for alone in ([remark], [remark, other]):
+        assert fold(alone) is None
+        assert Accumulator.of(alone).record() is None
+    record = folded(remark, other, made)
+    assert (record["type"], record["start_time"], record["metadata"]) == (
+        "GENERATION",
+        1768478405000,
+        {"said": "again"},
+    )
+
+
 def test_shallow_events_count_until_another_is_there() -> None:
     shallow = [trace(n, {"shallow": True}, timestamp=stamp(n), environment="e") for n in (3, 2)]
     assert folded(*shallow)["timestamp"] == 1768478402000

@@ -230,7 +230,7 @@ SELECT id FROM projects WHERE id IS NOT NULL
 
 # As Langfuse adds them up: the tokens of a side are all usage keys that begin with its name, total is one key. Usage counts
 # where there is a total_usage (repetitions of the observations below have none), unless the generation right above says the
-# same: that is the Anthropic SDK inside the span of whoever instruments it.
+# same: that is one call seen by two instrumentations, say of LangChain and of OpenAI.
 _ROLLUP = """
 SELECT trace_id, count(*) AS observations, min(start_time) AS start, max(end_time) AS "end", sum(cost) AS cost,
        max(CASE level WHEN 'ERROR' THEN 3 WHEN 'WARNING' THEN 2 WHEN 'DEBUG' THEN 0 ELSE 1 END) AS level,
