@@ -11,6 +11,7 @@ import json
 import pkgutil
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import fields as fields_of
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ RULED: tuple[tuple[str, str, tuple[Rule[Any], ...]], ...] = (
     ("type", "The first rule that gives a type; SPAN when none does.", rules.TYPES),
     ("input and output", "Each side from the first rule that has it.", rules.OBSERVATION_CONTENT),
     ("model parameters", "The first rule that answers; else every `gen_ai.request.*`.", rules.PARAMETERS),
+    ("model parameters, last", "Where none of these gave any.", rules.MORE_PARAMETERS),
+    ("model, last", "Where no attribute names the model: inside something else.", rules.MODEL_RULES),
+    ("session, last", "Where no attribute names the session: inside something else.", rules.SESSION_RULES),
     (
         "usage",
         "The first rule that answers, then the counters below, then the rest.",
@@ -87,15 +91,14 @@ def _rules_in(value: Any) -> Iterator[Rule[Any]]:
     if isinstance(value, Rule):
         yield value
     elif isinstance(value, Vocabulary):
-        for field in ("types", "content", "usage", "cost", "first_token", "repeats"):
-            yield from getattr(value, field)
+        yield from (rule for field in fields_of(value) for rule in getattr(value, field.name) if isinstance(rule, Rule))
 
 
 def owner_of_name(name: str) -> str:
     """The vocabulary of an attribute name."""
     for vocabulary, module in modules().items():
         declared = getattr(module, "VOCABULARY", Vocabulary())
-        if name in (*declared.model, *declared.user, *declared.session):
+        if name in (*declared.model, *declared.user, *declared.session, *declared.tags):
             return f"`{vocabulary}`"
     found = next((owner for start, owner in _OWNERS if name.startswith(start)), "any")
     return f"`{found}`" if found in modules() else found

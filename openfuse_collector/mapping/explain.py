@@ -65,7 +65,9 @@ _SLOTS: dict[str, tuple[str, ...]] = {
     "usageDetails": ("usage", "more_usage"),
     "costDetails": ("cost", "more_cost"),
     "completionStartTime": ("first_token",),
-    "modelParameters": ("parameters",),
+    "modelParameters": ("parameters", "more_parameters"),
+    "model": ("model_rules",),
+    "sessionId": ("session_rules",),
 }
 """Field -> parts of a `Shape` that hold its rules. The last rule that answered is the one that decided."""
 
@@ -127,6 +129,8 @@ def explain_logs(request: ExportLogsServiceRequest, origin: Origin) -> list[Expl
 
 
 def _reasons_of(event: Event, told: dict[str, dict[str, list[Reason]]]) -> list[Reason]:
+    if event.remark:
+        return [Reason(field, value, ("(the span below)",), "remarks.remark_of") for field, value in event.body.items()]
     source = (event.metadata or {}).get("source")
     if source in told:
         return told[source][event.entity.type]

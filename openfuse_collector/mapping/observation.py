@@ -70,7 +70,7 @@ def _put_model_use(body: Body, span: SpanView) -> None:
         put(body, "model", parameters.model_of(span))
         put(body, "usageDetails", usage.usage_of(span) or None)
         put(body, "costDetails", usage.cost_of(span) or None)
-    if shape.parameters or shape.request:
+    if shape.parameters or shape.request or shape.more_parameters:
         put(body, "modelParameters", parameters.parameters_of(span) or None)
     if shape.has_prompt:
         name, version = parameters.prompt_of(span)

@@ -6,6 +6,7 @@ from typing import Any
 
 from openfuse_collector.mapping import rules
 from openfuse_collector.mapping.coercion import scalar, text, truthy, whole_number
+from openfuse_collector.mapping.rule import first_answer
 from openfuse_collector.mapping.span_view import SpanView
 from openfuse_collector.mapping.vocabularies import genkit, langfuse
 
@@ -22,16 +23,18 @@ def model_of(span: SpanView) -> str | None:
         model = span.attributes.get(genkit.NAME)
     if model is None or not truthy(model):
         model = span.first_truthy(span.shape.more_model)
+    if model is None:
+        model = first_answer(span, span.shape.model_rules)
     return None if model is None else text(model)
 
 
 def parameters_of(span: SpanView) -> Parameters:
     """Model parameters: strings, numbers or JSON text by name, empty when there are none."""
-    for rule in span.shape.parameters:
-        found = rule.apply(span)
-        if found is not None:
-            return found
-    return {name: scalar(span.attributes[key]) for key, name in span.shape.request}
+    found = first_answer(span, span.shape.parameters)
+    if found is not None:
+        return found
+    single = {name: scalar(span.attributes[key]) for key, name in span.shape.request}
+    return single or first_answer(span, span.shape.more_parameters) or {}
 
 
 def request_keys(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

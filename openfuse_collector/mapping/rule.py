@@ -46,6 +46,15 @@ class Rule(Generic[T]):
         return bool(self.prefixes) and any(key.startswith(self.prefixes) for key in keys)
 
 
+def first_answer(span: SpanView, rules: Iterable[Rule[T]]) -> T | None:
+    """What the first rule that has an answer gives."""
+    for rule in rules:
+        found = rule.apply(span)
+        if found is not None:
+            return found
+    return None
+
+
 TypeRule = Rule[str]
 """Gives an observation type: SPAN, GENERATION, …"""
 ContentRule = Rule[Content]
@@ -61,7 +70,9 @@ class Vocabulary:
 
     * `types`, `content`, `usage`, `cost`, `first_token`: rules that are asked last;
     * `repeats`: rules that are true of spans whose usage is the sum of that of the spans below;
-    * `model`, `user`, `session`: attribute names, first with a value wins;
+    * `parameters`: rules that are asked when nothing else gave model parameters;
+    * `model`, `user`, `session`, `tags`: attribute names, first with a value wins;
+    * `model_rules`, `session_rules`: rules that are asked when no attribute names the model, or the session;
     * `consumed`, `consumed_prefixes`: attributes that metadata does not repeat because they are input or output.
     """
 
@@ -71,9 +82,13 @@ class Vocabulary:
     cost: tuple[MapRule, ...] = ()
     first_token: tuple[Rule[str], ...] = ()
     repeats: tuple[Rule[bool], ...] = ()
+    parameters: tuple[MapRule, ...] = ()
     model: tuple[str, ...] = ()
+    model_rules: tuple[Rule[str], ...] = ()
     user: tuple[str, ...] = ()
     session: tuple[str, ...] = ()
+    session_rules: tuple[Rule[str], ...] = ()
+    tags: tuple[str, ...] = ()
     consumed: frozenset[str] = frozenset()
     consumed_prefixes: tuple[str, ...] = ()
 

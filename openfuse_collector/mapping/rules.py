@@ -126,6 +126,7 @@ PARAMETERS: tuple[MapRule, ...] = (
     openinference.MODEL_CONFIG,
 )
 """The first that answers decides; else every `gen_ai.request.*`."""
+MORE_PARAMETERS: tuple[MapRule, ...] = tuple(rule for vocabulary in VOCABULARIES for rule in vocabulary.parameters)
 
 MODEL: tuple[str, ...] = (
     "langfuse.observation.model.name",
@@ -137,6 +138,9 @@ MODEL: tuple[str, ...] = (
     "model",
 )
 MORE_MODEL: tuple[str, ...] = tuple(name for vocabulary in VOCABULARIES for name in vocabulary.model)
+MODEL_RULES: tuple[Rule[str], ...] = tuple(rule for vocabulary in VOCABULARIES for rule in vocabulary.model_rules)
+SESSION_RULES: tuple[Rule[str], ...] = tuple(rule for vocabulary in VOCABULARIES for rule in vocabulary.session_rules)
+"""Where model or session are inside something else."""
 
 USER: tuple[str, ...] = (
     "langfuse.user.id",
@@ -162,6 +166,7 @@ TAGS: tuple[str, ...] = (
     "langfuse.trace.metadata.langfuse_tags",
     "ai.telemetry.metadata.tags",
     "tag.tags",
+    *(name for vocabulary in VOCABULARIES for name in vocabulary.tags),
 )
 PUBLIC: tuple[str, ...] = ("langfuse.trace.public", "langfuse.public")
 ENVIRONMENT: tuple[str, ...] = ("langfuse.environment", "deployment.environment.name", "deployment.environment")

@@ -49,11 +49,14 @@ class Shape:
     first_token: tuple[Rule[str], ...]
     model: tuple[str, ...]
     more_model: tuple[str, ...]
+    model_rules: tuple[Rule[str], ...]
     parameters: tuple[MapRule, ...]
     request: tuple[tuple[str, str], ...]
     """Keys of single request parameters and the names of these."""
+    more_parameters: tuple[MapRule, ...]
     user: tuple[str, ...]
     session: tuple[str, ...]
+    session_rules: tuple[Rule[str], ...]
     tags: tuple[str, ...]
     public: tuple[str, ...]
     environment: tuple[str, ...]
@@ -86,9 +89,9 @@ def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
 
     cost, more_cost = asked(rules.COST), asked(rules.MORE_COST)
     usage, counters, more_usage = asked(rules.USAGE), counters_among(keys), asked(rules.MORE_USAGE)
-    model, more_model = there(rules.MODEL), there(rules.MORE_MODEL)
+    model, more_model, model_rules = there(rules.MODEL), there(rules.MORE_MODEL), asked(rules.MODEL_RULES)
     hidden = not present.isdisjoint((genkit.SUBTYPE, google_adk.LLM_RESPONSE))
-    spends = bool(usage or counters or more_usage or cost or more_cost or model or more_model or hidden)
+    spends = bool(usage or counters or more_usage or cost or more_cost or model or more_model or model_rules or hidden)
     own_trace_content = langfuse.TRACE_INPUT in present or langfuse.TRACE_OUTPUT in present
     return Shape(
         attributes=tuple(key for key in keys if not _consumed(key)),
@@ -107,10 +110,13 @@ def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
         first_token=asked(rules.FIRST_TOKEN),
         model=model,
         more_model=more_model,
+        model_rules=model_rules,
         parameters=asked(rules.PARAMETERS),
         request=request_keys(keys),
+        more_parameters=asked(rules.MORE_PARAMETERS),
         user=there(rules.USER),
         session=there(rules.SESSION),
+        session_rules=asked(rules.SESSION_RULES),
         tags=there(rules.TAGS),
         public=there(rules.PUBLIC),
         environment=there(rules.ENVIRONMENT),

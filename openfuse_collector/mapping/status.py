@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from openfuse_collector.mapping.coercion import text, truthy
+from openfuse_collector.mapping.rule import first_answer
 from openfuse_collector.mapping.span_view import SpanView
 from openfuse_collector.mapping.vocabularies import langfuse, livekit
 
@@ -12,6 +13,10 @@ _UNSET, _ERROR = 0, 2
 """Codes of the OTLP span status."""
 _EXCEPTION = ("type", "message", "stacktrace", "escaped")
 """What the conventions let an exception event say, each under `exception.`"""
+
+
+_ERROR_KEYS = ("error.message", "exception.message", "gen_ai.framework.error.message", "error.type")
+"""Attributes of a failed span that say why: OpenTelemetry, BeeAI, OpenLIT."""
 
 
 class Outcome(NamedTuple):
@@ -74,7 +79,7 @@ def _exception(span: SpanView) -> dict[str, Any] | None:
 
 
 def _error_type(attributes: dict[str, Any]) -> str | None:
-    for key in ("error.message", "error.type"):
+    for key in _ERROR_KEYS:
         value = attributes.get(key)
         if value is not None and truthy(value):
             return text(value)
@@ -83,8 +88,4 @@ def _error_type(attributes: dict[str, Any]) -> str | None:
 
 def completion_start_of(span: SpanView) -> str | None:
     """When the first token came, ISO-8601 with a zone."""
-    for rule in span.shape.first_token:
-        moment = rule.apply(span)
-        if moment is not None:
-            return moment
-    return None
+    return first_answer(span, span.shape.first_token)

@@ -6,7 +6,10 @@ import math
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from openfuse_collector.mapping.span_view import SpanView
 
 NANOSECONDS = 1_000_000_000
 LATEST = 2**63 - 1
@@ -30,6 +33,12 @@ def iso_milliseconds(nanoseconds: int) -> str:
     """`2026-11-21T06:00:00.123Z`, cut off like Langfuse does."""
     seconds, fraction = divmod(nanoseconds, NANOSECONDS)
     return f"{_second(seconds)}.{fraction // 1_000_000:03d}Z"
+
+
+def time_of_event(span: SpanView, name: str) -> str | None:
+    """When the first span event of a name happened, None when there is none or it does not say."""
+    times = (event.time_unix_nano for event in span.source.events if event.name == name)
+    return next((iso_milliseconds(time) for time in times if 0 < time <= LATEST), None)
 
 
 def after(start: int, milliseconds: float) -> str | None:

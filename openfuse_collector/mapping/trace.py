@@ -8,6 +8,7 @@ from openfuse_collector.mapping import metadata
 from openfuse_collector.mapping.coercion import BROKEN, parse_json, spelled, text, truthy
 from openfuse_collector.mapping.common import Body, Common, put
 from openfuse_collector.mapping.content import content_of
+from openfuse_collector.mapping.rule import first_answer
 from openfuse_collector.mapping.span_view import SpanView
 from openfuse_collector.mapping.vocabularies import langfuse
 
@@ -59,7 +60,10 @@ def _fields(span: SpanView, common: Common) -> Body:
     put(body, "version", common.version)
     put(body, "release", _text(span.attributes.get("langfuse.release", around.resource.get("langfuse.release"))))
     put(body, "userId", _text(span.first_truthy(shape.user) or around.user))
-    put(body, "sessionId", _text(span.first_truthy(shape.session) or around.session))
+    session = span.first_truthy(shape.session)
+    if session is None and shape.session_rules:
+        session = first_answer(span, shape.session_rules)
+    put(body, "sessionId", _text(session or around.session))
     put(body, "tags", tags_of(span.first_truthy(shape.tags) or around.tags) or None)
     if shape.public:
         public = span.first_set(shape.public)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openfuse_collector.mapping.coercion import finite, number, whole_number
+from openfuse_collector.mapping.rule import first_answer
 from openfuse_collector.mapping.span_view import SpanView
 from openfuse_collector.mapping.vocabularies import google_adk
 
@@ -108,7 +109,7 @@ def counted(attributes: dict[str, Any], counters: Counters) -> Usage:
 def usage_of(span: SpanView) -> Usage:
     """Clean usage details of a span: non-negative whole numbers by name, empty when nothing is known."""
     shape = span.shape
-    usage = _first_answer(span, shape.usage)
+    usage = first_answer(span, shape.usage)
     if usage is None:
         usage = counted(span.attributes, shape.counters) if shape.counters else {}
         if span.surroundings.scope_name == google_adk.SCOPE:
@@ -117,27 +118,19 @@ def usage_of(span: SpanView) -> Usage:
     if len(clean) != len(usage):
         _note_losses(span, "usageDetails", usage, clean)
     if not clean and shape.more_usage:
-        return clean_usage(_first_answer(span, shape.more_usage) or {})
+        return clean_usage(first_answer(span, shape.more_usage) or {})
     return clean
 
 
 def cost_of(span: SpanView) -> Usage:
     """Clean provided cost in USD by name, empty when the span states none."""
-    cost = _first_answer(span, span.shape.cost) or {}
+    cost = first_answer(span, span.shape.cost) or {}
     clean = clean_cost(cost)
     if len(clean) != len(cost):
         _note_losses(span, "costDetails", cost, clean)
     if not clean and span.shape.more_cost:
-        return clean_cost(_first_answer(span, span.shape.more_cost) or {})
+        return clean_cost(first_answer(span, span.shape.more_cost) or {})
     return clean
-
-
-def _first_answer(span: SpanView, rules: tuple[Any, ...]) -> Usage | None:
-    for rule in rules:
-        found: Usage | None = rule.apply(span)
-        if found is not None:
-            return found
-    return None
 
 
 def _note_losses(span: SpanView, field: str, given: Usage, clean: Usage) -> None:

@@ -162,16 +162,40 @@ def _cost(span: SpanView) -> dict[str, Any] | None:
 
 COST: MapRule = Rule(_cost, ("gen_ai.usage.cost",))
 
-_COST_PARTS = {"gen_ai.cost.input": "input", "gen_ai.cost.output": "output", "gen_ai.cost.total": "total"}
+_COST_PARTS = {
+    "gen_ai.cost.input": "input",
+    "gen_ai.cost.output": "output",
+    "gen_ai.cost.total": "total",
+    "gen_ai.cost.input_cost": "input",
+    "gen_ai.cost.output_cost": "output",
+    "gen_ai.cost.total_cost": "total",
+}
+"""Those that end in `_cost` are LiteLLM's."""
+_WHOLE_COST = ("operation.cost", "llm.response.cost")
+"""Pydantic AI and Logfire; LiteLLM."""
 
 
 def _cost_parts(span: SpanView) -> dict[str, Any] | None:
     return {part: span.attributes[key] for key, part in _COST_PARTS.items() if key in span.attributes} or None
 
 
+def _whole_cost(span: SpanView) -> dict[str, Any] | None:
+    cost = span.first_set(_WHOLE_COST)
+    return None if cost is None else {"total": cost}
+
+
+_FIRST_TOKEN = (
+    "gen_ai.response.time_to_first_chunk",
+    "gen_ai.client.operation.time_to_first_chunk",
+    "gen_ai.server.time_to_first_token",
+    "metrics.ttfb",
+)
+"""The conventions, for streams and (Pydantic AI, Vercel AI SDK 7) for clients; OpenLIT; Pipecat."""
+
+
 def _seconds_to_first_token(span: SpanView) -> str | None:
     """Seconds by the conventions; Strands writes milliseconds, told apart because no token comes after the end."""
-    written = span.first_truthy(("gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_first_token"))
+    written = span.first_truthy(_FIRST_TOKEN)
     wait = number(written)
     if wait is None:
         return None
@@ -192,15 +216,14 @@ VOCABULARY = Vocabulary(
         Rule(_tool_call, (TOOL_ARGUMENTS, TOOL_RESULT)),
         sides(("gen_ai.retrieval.query.text",), ("gen_ai.retrieval.documents",)),
         sides(("gen_ai.task.input", "gen_ai.workflow.input"), ("gen_ai.task.output", "gen_ai.workflow.output")),
+        sides(("gen_ai.tool.input", "gen_ai.tool.args"), ("gen_ai.tool.output",)),
+        sides(("gen_ai.request.embedding_inputs",)),
         Rule(_instructions_alone, (INSTRUCTIONS,)),
     ),
-    cost=(Rule(_cost_parts, tuple(_COST_PARTS)),),
-    first_token=(
-        Rule(
-            _seconds_to_first_token,
-            ("gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_first_token"),
-        ),
-    ),
+    cost=(Rule(_cost_parts, tuple(_COST_PARTS)), Rule(_whole_cost, _WHOLE_COST)),
+    user=("enduser.id", "userId", "user_id", "llm.user", "gen_ai.request.user"),
+    session=("conversation.id",),
+    first_token=(Rule(_seconds_to_first_token, _FIRST_TOKEN),),
     repeats=(Rule(_repeats, (OPERATION,)),),
     consumed=frozenset((INPUT_MESSAGES, OUTPUT_MESSAGES, INSTRUCTIONS, TOOL_ARGUMENTS, TOOL_RESULT)),
 )

@@ -76,6 +76,14 @@ USAGE: MapRule = Rule(_usage, (OUTPUT,), scope=SCOPE)
 _MORE_TYPES = by_value(SUBTYPE, {"flow": "CHAIN", "agent": "AGENT", "indexer": "RETRIEVER", "reranker": "RETRIEVER"})
 """Plain spans for Langfuse."""
 
+
+def _embedder(span: SpanView) -> str | None:
+    """Langfuse takes the name of models only."""
+    name = span.attributes.get(NAME)
+    called = span.attributes[SUBTYPE] in ("embedder", "background-model")
+    return name if called and isinstance(name, str) and name else None
+
+
 _CALLS = ("model", "background-model", "embedder")
 
 
@@ -85,7 +93,8 @@ def _repeats(span: SpanView) -> bool:
 
 
 VOCABULARY = Vocabulary(
-    types=(_MORE_TYPES,),
+    types=(_MORE_TYPES, by_value("genkit:type", {"util": "CHAIN", "flowStep": "CHAIN"})),
+    model_rules=(Rule(_embedder, (SUBTYPE,)),),
     content=(Rule(_content, _BOTH),),
     repeats=(Rule(_repeats, (OUTPUT,), scope=SCOPE),),
     consumed=frozenset(_BOTH),

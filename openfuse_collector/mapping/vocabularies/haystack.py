@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openfuse_collector.mapping.rule import Rule, TypeRule, Vocabulary, sides
+from openfuse_collector.mapping.rule import Rule, TypeRule, Vocabulary, if_any, sides
 from openfuse_collector.mapping.span_view import SpanView
 
 COMPONENT = "haystack.component.type"
@@ -28,7 +28,7 @@ def _by_component(span: SpanView) -> str | None:
 TYPE: TypeRule = Rule(_by_component, (COMPONENT,))
 
 VOCABULARY = Vocabulary(
-    types=(TYPE,),
+    types=(TYPE, if_any(("haystack.pipeline.input_data", "haystack.pipeline.output_data"), "CHAIN")),
     content=(
         sides(("haystack.component.input",), ("haystack.component.output",)),
         sides(("haystack.pipeline.input_data",), ("haystack.pipeline.output_data",)),

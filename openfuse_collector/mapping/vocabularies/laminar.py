@@ -17,4 +17,5 @@ VOCABULARY = Vocabulary(
     content=(sides(("lmnr.span.input",), ("lmnr.span.output",)),),
     session=("lmnr.association.properties.session_id",),
     user=("lmnr.association.properties.user_id",),
+    tags=("lmnr.association.properties.tags",),
 )

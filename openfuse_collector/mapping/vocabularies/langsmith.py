@@ -25,5 +25,8 @@ def _repeats(span: SpanView) -> bool:
 VOCABULARY = Vocabulary(
     types=(by_spelling(KIND, _KINDS),),
     repeats=(Rule(_repeats, (KIND,)),),
+    user=("langsmith.metadata.user_id",),
+    tags=("langsmith.span.tags",),
+    model=("langsmith.metadata.ls_model_name",),
     session=("langsmith.trace.session_id", "langsmith.metadata.session_id", "langsmith.metadata.thread_id"),
 )

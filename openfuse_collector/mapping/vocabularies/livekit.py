@@ -42,8 +42,15 @@ CONTENT: ContentRule = sides(
 VOCABULARY = Vocabulary(
     content=(
         sides(
-            ("lk.user_input", "lk.pii.input_text", "lk.pii.user_transcript", "lk.pii.chat_ctx", "lk.pii.user_input"),
-            ("lk.pii.function_tool.output", "lk.pii.response.text"),
+            (
+                "lk.function_tool.arguments",
+                "lk.user_input",
+                "lk.pii.input_text",
+                "lk.pii.user_transcript",
+                "lk.pii.chat_ctx",
+                "lk.pii.user_input",
+            ),
+            ("lk.response.function_calls", "lk.pii.function_tool.output", "lk.pii.response.text"),
         ),
     ),
     consumed=frozenset(

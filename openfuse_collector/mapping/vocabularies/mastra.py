@@ -36,4 +36,5 @@ VOCABULARY = Vocabulary(
     first_token=(Rule(_first_token, ("mastra.completion_start_time",)),),
     session=("mastra.metadata.sessionId", "mastra.metadata.threadId", "sessionId"),
     user=("mastra.metadata.userId",),
+    tags=("mastra.tags",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from openfuse_collector.mapping.coercion import number, scalar_map
 from openfuse_collector.mapping.rule import ContentRule, MapRule, Rule, Vocabulary, by_spelling, sides
 from openfuse_collector.mapping.span_view import SpanView
 
@@ -26,13 +27,37 @@ _SPAN_TYPES = {
 }
 
 
+_COUNTS = {
+    "input_tokens": "input",
+    "output_tokens": "output",
+    "total_tokens": "total",
+    "cache_read_input_tokens": "input_cached_tokens",
+    "cache_creation_input_tokens": "input_cache_creation",
+}
+_MODEL = "mlflow.llm.model"
+
+
 def _usage(span: SpanView) -> dict[str, Any] | None:
+    """MLflow's `input_tokens` includes what came from or went into a cache."""
     counts = span.json_object(TOKEN_USAGE)
-    return {
-        target: counts[key]
-        for key, target in (("input_tokens", "input"), ("output_tokens", "output"), ("total_tokens", "total"))
-        if key in counts
-    } or None
+    usage = {target: number(counts[key]) for key, target in _COUNTS.items() if number(counts.get(key)) is not None}
+    cached = (usage.get("input_cached_tokens") or 0) + (usage.get("input_cache_creation") or 0)
+    if cached and "input" in usage:
+        usage["input"] = max((usage["input"] or 0) - cached, 0)
+    return usage or None
+
+
+def _model(span: SpanView) -> str | None:
+    model = span.json(_MODEL)
+    return model if isinstance(model, str) and model else None
+
+
+def _parameters(span: SpanView) -> dict[str, Any] | None:
+    return scalar_map(span.json_object(_PARAMETERS)) or None
+
+
+_PARAMETERS = "invocation_params"
+"""What LangChain's autologging knows of a call."""
 
 
 USAGE: MapRule = Rule(_usage, (TOKEN_USAGE,))
@@ -40,5 +65,7 @@ USAGE: MapRule = Rule(_usage, (TOKEN_USAGE,))
 VOCABULARY = Vocabulary(
     types=(by_spelling("mlflow.spanType", _SPAN_TYPES),),
     usage=(USAGE,),
+    model_rules=(Rule(_model, (_MODEL,)),),
+    parameters=(Rule(_parameters, (_PARAMETERS,)),),
     consumed=frozenset(("mlflow.spanInputs", "mlflow.spanOutputs")),
 )

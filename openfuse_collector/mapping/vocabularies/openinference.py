@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from openfuse_collector.mapping.coercion import BROKEN, scalar_map, truthy
+from openfuse_collector.mapping.coercion import BROKEN, scalar_map, text, truthy
 from openfuse_collector.mapping.rule import (
     Content,
     ContentRule,
@@ -18,6 +18,7 @@ from openfuse_collector.mapping.rule import (
     sides,
 )
 from openfuse_collector.mapping.span_view import SpanView
+from openfuse_collector.mapping.timestamps import time_of_event
 from openfuse_collector.mapping.unflatten import unflatten, unflatten_sides
 
 KIND = "openinference.span.kind"
@@ -77,6 +78,43 @@ def _embeddings(span: SpanView) -> Content:
     return Content(texts or None, embeddings if has_vectors else None)
 
 
+def _completions(span: SpanView) -> Content:
+    """The older completions API; before that, Traceloop and Langtrace had the same prefix."""
+    asked = unflatten(span.attributes, "llm.prompts", span.attributes)
+    prefixes = ("llm.choices", "llm.completions", "llm.responses")
+    answers = (unflatten(span.attributes, prefix, span.attributes) for prefix in prefixes)
+    return Content(asked, next((answer for answer in answers if answer is not None), None))
+
+
+_METADATA = "metadata"
+"""What the application gave LangChain or LangGraph as metadata, JSON."""
+_SESSIONS = ("session_id", "sessionId", "conversation_id", "thread_id", "threadId")
+
+
+def _session(span: SpanView) -> str | None:
+    """LangGraph keeps its thread there."""
+    written = span.json_object(_METADATA)
+    named = (written.get(name) for name in _SESSIONS)
+    return next((text(name) for name in named if isinstance(name, str | int) and name), None)
+
+
+def _invoked_model(span: SpanView) -> str | None:
+    """The model among the parameters of a call that failed before there was an answer."""
+    for key in _INVOCATIONS:
+        written = span.json_object(key)
+        for name in ("model", "model_name", "modelId"):
+            if isinstance(written.get(name), str) and written[name]:
+                return str(written[name])
+    return None
+
+
+_INVOCATIONS = ("llm.invocation_parameters", "embedding.invocation_parameters")
+
+
+def _first_token(span: SpanView) -> str | None:
+    return time_of_event(span, "First Token Stream Event")
+
+
 def _cost(span: SpanView) -> dict[str, Any] | None:
     cost = span.attributes["llm.cost.total"]
     return None if cost is None or cost == "" else {"total": cost}
@@ -118,10 +156,16 @@ VOCABULARY = Vocabulary(
         sides(("tool.parameters", "reranker.query", "llm.prompt_template.template")),
         Rule(_documents, prefixes=("retrieval.documents.", "reranker.output_documents.")),
         Rule(_embeddings, prefixes=("embedding.embeddings.",)),
+        Rule(_completions, prefixes=("llm.prompts", "llm.choices.", "llm.completions", "llm.responses")),
+        sides((), ("thought",), scope="@arizeai/openinference-instrumentation-beeai"),
     ),
+    parameters=(_parameters("embedding.invocation_parameters"),),
+    first_token=(Rule(_first_token, (KIND,), events=True),),
     cost=(Rule(_cost_parts, tuple(_COST_PARTS)),),
     repeats=(Rule(_repeats, (KIND,), scope=_SMOLAGENTS),),
     model=("embedding.model_name", "reranker.model_name"),
+    session_rules=(Rule(_session, (_METADATA,)),),
+    model_rules=(Rule(_invoked_model, _INVOCATIONS),),
     consumed=frozenset(("input.value", "output.value")),
     consumed_prefixes=("llm.input_messages", "llm.output_messages"),
 )

@@ -59,7 +59,15 @@ def _repeats(span: SpanView) -> bool:
     return OPERATION not in span.attributes
 
 
+def _run(span: SpanView) -> str | None:
+    """Before 2.0 neither agent runs nor the rounds of tools in them name an operation."""
+    if OPERATION in span.attributes:
+        return None
+    return "AGENT" if "agent_name" in span.attributes else "CHAIN"
+
+
 VOCABULARY = Vocabulary(
+    types=(Rule(_run, ("agent_name", "tools"), scope=SCOPE),),
     repeats=(Rule(_repeats, scope=SCOPE),),
     content=(
         sides(("request_data",), ("response_data", "response")),
