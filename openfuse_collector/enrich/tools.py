@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from openfuse_collector.enrich.offered_tools import offered_in
 from openfuse_collector.enrich.tool_calls import NESTED_CALLS, calls_in, may_hold_calls
 from openfuse_collector.enrich.tool_definitions import definitions_in, may_hold_definitions, move_tools
 from openfuse_collector.events.text import json_text, parsed_or_none
@@ -22,8 +23,11 @@ def extract_tools(record: Record) -> Record:
         source, record["input"], record["metadata"] = moved.input, json_text(moved.input), moved.metadata
     if source is None and may_hold_definitions(record["input"]):
         source = parsed_or_none(record["input"])
-    if source is not None:
-        record["tool_definitions"] = definitions_in(source)
+    definitions = {} if source is None else definitions_in(source)
+    if not definitions and record.get("type") == "GENERATION":
+        definitions = offered_in(record["metadata"].get("attributes"))
+    if definitions:
+        record["tool_definitions"] = definitions
     calls = calls_in(parsed_or_none(record["output"])) if may_hold_calls(record["output"]) else []
     if not calls and NESTED_CALLS in record["metadata"]:
         calls = calls_in({"tool_calls": record["metadata"][NESTED_CALLS]})
