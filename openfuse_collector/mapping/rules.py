@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from openfuse_collector.mapping.rule import ContentRule, MapRule, Rule, TypeRule, Vocabulary, if_any
 from openfuse_collector.mapping.vocabularies import (
+    autogen,
     flue,
     gen_ai,
     genkit,
@@ -45,6 +46,7 @@ VOCABULARIES: tuple[Vocabulary, ...] = (
     strands.VOCABULARY,
     flue.VOCABULARY,
     google_adk.VOCABULARY,
+    autogen.VOCABULARY,
 )
 
 MODEL_MEANS_GENERATION: TypeRule = if_any(

@@ -121,6 +121,23 @@ def test_no_other_captured_library_counts_a_call_twice() -> None:
         assert flattened_totals(rows) == leaves(rows), case["scenario"]
 
 
+@pytest.mark.shared
+def test_no_captured_cost_is_stated_again_above() -> None:
+    """Among what a trace's sum of costs is made of."""
+    if not (corpus_inprocess.SHARED / "corpus").is_dir():
+        pytest.skip(f"no corpus at {corpus_inprocess.SHARED}: set OPENFUSE_SHARED")
+    costs = 0
+    for case in corpus_inprocess.load_cases():
+        rows, _, _ = corpus_inprocess.rows_of(case)
+        for one in rows.values():
+            above = rows.get(one["parent_observation_id"] or "") if one["total_cost"] else None
+            costs += bool(one["total_cost"])
+            while above is not None:
+                assert above["total_cost"] is None, (case["scenario"], one["id"])
+                above = rows.get(above["parent_observation_id"] or "")
+    assert costs > 100
+
+
 def rows_of(*spans: Any, scope: str, enriched: Any = enrich) -> dict[str, Row]:
     """Observation rows of spans of one scope by id."""
     return rows_of_scopes((scope, spans), enriched=enriched)

@@ -45,6 +45,12 @@ def test_content(scope: str, attributes: Attributes, asked: Any, answered: Any) 
     assert (body.get("input"), body.get("output")) == (asked, answered)
 
 
+def test_a_message_between_agents() -> None:
+    asked = {"message": '{"messages":[]}'}
+    assert observation(asked, scope="autogen SingleThreadedAgentRuntime").body["input"] == '{"messages":[]}'
+    assert "input" not in observation(asked).body
+
+
 def test_results_of_a_vector_store() -> None:
     found = [("db.query.result", {"db.query.result.id": "a", "db.query.result.score": 0.5}), ("db.query.result", {})]
     assert observation(of={"events": found}).body["output"] == [{"id": "a", "score": 0.5}, {}]
@@ -62,6 +68,10 @@ def test_results_of_a_vector_store() -> None:
         ("pydantic-ai", "running 2 tools", {"tools": ["a", "b"]}, "chain"),
         ("x", "running 2 tools", {"tools": ["a", "b"]}, "span"),
         ("haystack", "haystack.pipeline.run", {"haystack.pipeline.input_data": "{}"}, "chain"),
+        ("@mastra/otel-exporter", "parallel", {"mastra.span.type": "workflow_parallel"}, "chain"),
+        ("@mastra/otel-exporter", "score", {"mastra.span.type": "scorer_run"}, "evaluator"),
+        ("x", "rank", {"gen_ai.operation.name": "rerank"}, "retriever"),
+        ("x", "judge", {"gen_ai.operation.name": "evaluate"}, "evaluator"),
         ("genkit-tracer", "generate", {"genkit:type": "util"}, "chain"),
         ("genkit-tracer", "prep", {"genkit:type": "flowStep"}, "chain"),
     ],

@@ -45,8 +45,11 @@ _MORE_OPERATIONS = {
     **_OPERATIONS,
     **dict.fromkeys(("chat.completions", "chat_completion", "responses"), "GENERATION"),
     **dict.fromkeys(("embedding", "embed"), "EMBEDDING"),
-    **dict.fromkeys(("retrieval", "retrieve", "vectordb", "vector_db_retrieve", "search_memory"), "RETRIEVER"),
-    **dict.fromkeys(("agent_step", "agent.run", "invoke_swarm", "invoke_graph"), "AGENT"),
+    **dict.fromkeys(("evaluate", "evaluation"), "EVALUATOR"),
+    **dict.fromkeys(
+        ("rerank", "retrieval", "retrieve", "vectordb", "vector_db_retrieve", "search_memory"), "RETRIEVER"
+    ),
+    **dict.fromkeys(("agent", "agent_step", "agent.run", "invoke_swarm", "invoke_graph"), "AGENT"),
     **dict.fromkeys(("tool.execute", "tool"), "TOOL"),
     **dict.fromkeys(("invoke_workflow", "workflow", "execute_task", "chain", "parser"), "CHAIN"),
 }

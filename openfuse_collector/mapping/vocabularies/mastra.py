@@ -16,8 +16,9 @@ _TYPES = {
     "tool_call": "TOOL",
     "mcp_tool_call": "TOOL",
     "processor_run": "CHAIN",
-    "workflow_run": "CHAIN",
-    "workflow_step": "CHAIN",
+    **dict.fromkeys(("workflow_run", "workflow_step", "workflow_conditional", "workflow_parallel"), "CHAIN"),
+    **dict.fromkeys(("workflow_loop", "workflow_conditional_eval"), "CHAIN"),
+    "scorer_run": "EVALUATOR",
 }
 
 
