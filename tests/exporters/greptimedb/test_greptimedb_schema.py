@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -210,6 +211,17 @@ def test_a_divided_schema_is_the_schema(server: Server) -> None:
     divided = "PARTITION ON COLUMNS"
     made = {table: server.sql.rows(f"SHOW CREATE TABLE `{table}`")[0][1] for table in TABLES}
     assert {table for table in made if divided not in made[table]} == {"project_tombstones", LEDGER.name}
+
+
+def test_the_sql_of_the_page_is_that_of_the_schema(server: Server) -> None:
+    page = Path(__file__).parents[3] / "docs" / "greptimedb.md"
+    partition, *statements = sorted(re.findall(r"```sql\n(.*?)\n```", page.read_text(), re.DOTALL), reverse=True)
+    divided = " ".join(ddl.create_table(TABLES["traces"], 4).split()).replace("( ", "(").replace(" )", ")")
+    assert partition in divided
+    migrations.apply(server.sql, server.config(), "one")
+    assert len(statements) == 2
+    for statement in statements:
+        server.sql.run(statement)
 
 
 def test_the_ttl_is_that_of_the_configuration_and_set_on_every_start(server: Server) -> None:
