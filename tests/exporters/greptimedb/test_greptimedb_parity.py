@@ -15,7 +15,7 @@ from stores_compared import assert_same, compact
 
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES
-from tests.collector_process import CollectorProcess, start_collector
+from tests.collector_process import CollectorProcess, start_collector, wait_until
 from tests.events.shared_cases import SHARED, cases, needs_shared
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "conformance"))
@@ -24,6 +24,9 @@ from corpus_inprocess import load_cases
 __all__ = ["start_collector"]
 
 CONFIG = Path(__file__).parents[3] / "config" / "greptimedb.yaml"
+
+PATIENCE = 900
+"""Seconds until both stores have everything; some twenty are usual."""
 
 pytestmark = [pytest.mark.shared, needs_shared]
 
@@ -92,7 +95,7 @@ def test_one_collector_with_both_stores_writes_the_same_to_both(
     for path, body, kind in sent():
         post(collector, path, body, kind)
     wanted = {id for case in load_cases() for id in case["observations"]}
-    collector.wait_for_rows("SELECT id FROM observations", at_least=len(wanted))
+    wait_until(lambda: collector.metric("openfuse_journal_cursor_lag_bytes") == 0, lambda: collector.log, PATIENCE)
     assert collector.metric("openfuse_dead_letters_total") == 0, collector.log
     assert collector.stop() == 0, collector.log
     counts = assert_same(server, collector.store)
