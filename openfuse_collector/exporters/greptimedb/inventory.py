@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from openfuse_collector.exporters.greptimedb import ddl
 from openfuse_collector.exporters.greptimedb.sql import Rows, SqlClient
+
+_PAIR = re.compile(r"([\w.]+) *= *(\S+)")
 
 ADMINISTRATION = "public"
 """A database that is always there, for questions about one that may not be."""
@@ -45,8 +48,8 @@ class FoundColumn:
 class FoundTable:
     """A table as the server has it."""
 
-    options: str = ""
-    """`key=value` by key and value, separated by blanks."""
+    options: frozenset[str] = frozenset()
+    """`key=value` each."""
     columns: dict[str, FoundColumn] = field(default_factory=dict)
 
 
@@ -61,7 +64,10 @@ def inventory(client: SqlClient, database: str) -> Inventory:
         query = ddl.select(columns, f"information_schema.{table}", f"table_schema = {ddl.literal(database)}")
         return client.rows(query, ADMINISTRATION)
 
-    found = {name: FoundTable(options or "") for name, options in rows("tables", "table_name", "create_options")}
+    found = {
+        name: FoundTable(_options(options or _definition(client, database, name)))
+        for name, options in rows("tables", "table_name", "create_options")
+    }
     for table, column, kind, type_ in rows(
         "columns", "table_name", "column_name", "semantic_type", "greptime_data_type"
     ):
@@ -71,6 +77,19 @@ def inventory(client: SqlClient, database: str) -> Inventory:
         if table in found and column in found[table].columns:
             found[table].columns[column].indexes.update(_kinds(constraints))
     return found
+
+
+def _definition(client: SqlClient, database: str, table: str) -> str:
+    """CREATE TABLE as the server would write it: for tables of which `create_options` says nothing."""
+    ((_, statement),) = client.rows(f"SHOW CREATE TABLE {ddl.quoted(table)}", database)
+    return str(statement)
+
+
+def _options(text: str) -> frozenset[str]:
+    """The pairs in `append_mode=true ttl=7days`, or in the WITH clause of a statement."""
+    for mark in "'\",()":
+        text = text.replace(mark, " ")
+    return frozenset("=".join(pair) for pair in _PAIR.findall(text))
 
 
 def _kinds(constraints: str) -> Iterable[str]:

@@ -78,10 +78,8 @@ def differences(client: SqlClient, database: str) -> Iterator[Difference]:
 
 
 def _option_differences(table: Table, found: FoundTable) -> Iterator[Difference]:
-    """How rows of one key merge. The server leaves out what has its default, and says `append_mode=true` in several spellings."""
-    stated = found.options.replace("'", "").replace('"', "").replace(" = ", "=").split()
     for option in ddl.merging(table):
-        if option not in stated:
+        if option not in found.options:
             yield Difference(
                 f"table {table.name} lacks {option}: it cannot be changed, rows of one key merge otherwise"
             )

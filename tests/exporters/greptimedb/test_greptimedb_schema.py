@@ -16,8 +16,7 @@ from greptimedb_kit import Server
 from openfuse_collector.cli.schema import schema
 from openfuse_collector.events.columns import COLUMNS, TIME_COLUMN
 from openfuse_collector.exporters.greptimedb import ddl, migrations
-from openfuse_collector.exporters.greptimedb.inventory import _kinds
-from openfuse_collector.exporters.greptimedb.partitions import COUNTS, partition_column, ranges
+from openfuse_collector.exporters.greptimedb.inventory import _kinds, _options
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.schema import LEDGER, OPENFUSE_TABLES, TABLES, Column, Table
 from openfuse_collector.exporters.greptimedb.side_tables import EMPTIED, SIDE_TABLES
@@ -175,6 +174,17 @@ def test_indexes_are_read_one_by_one_or_several_in_a_text(constraints: str, kind
     assert set(_kinds(constraints)) == kinds
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "append_mode=true ttl=7days",
+        "CREATE TABLE `t` (\n  `a` STRING DEFAULT 'x=y'\n)\nENGINE=mito\nWITH(\n  append_mode = 'true',\n  'ttl' = '7days'\n)",
+    ],
+)
+def test_options_are_read_wherever_the_server_states_them(text: str) -> None:
+    assert {"append_mode=true", "ttl=7days"} <= _options(text)
+
+
 def test_types_and_ways_of_merging_are_compared(server: Server) -> None:
     server.sql.run(ddl.create_database(server.database), "public")
     scores, raw = TABLES["scores"], TABLES["raw_events"]
@@ -186,31 +196,6 @@ def test_types_and_ways_of_merging_are_compared(server: Server) -> None:
         ("table raw_events lacks append_mode=true: it cannot be changed, rows of one key merge otherwise", None),
         ("column scores.value is of type String, not Float64: it is left alone", None),
     ]
-
-
-@pytest.mark.parametrize("count", COUNTS)
-def test_partitions_cover_every_id_once(count: int) -> None:
-    conditions = (
-        [condition.replace("`id`", "id").replace("AND", "and") for condition in ranges("`id`", count)]
-        if count > 1
-        else []
-    )
-    for id in ("", "00ff", "3fff", "4", "9", "ab", "cm4x", "f", "zebra", "Ä", "A-1", "~"):
-        assert sum(bool(eval(condition, {"id": id})) for condition in conditions) == (1 if count > 1 else 0)
-
-
-@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
-def test_tables_are_divided_by_a_column_of_their_key_or_not_at_all(table: Table) -> None:
-    column = partition_column(table)
-    assert column in table.primary_key or (column is None and len(table.primary_key) == 1)
-
-
-def test_a_divided_schema_is_the_schema(server: Server) -> None:
-    migrations.apply(server.sql, server.config(), "one", partitions=4)
-    assert list(migrations.differences(server.sql, server.database)) == []
-    divided = "PARTITION ON COLUMNS"
-    made = {table: server.sql.rows(f"SHOW CREATE TABLE `{table}`")[0][1] for table in TABLES}
-    assert {table for table in made if divided not in made[table]} == {"project_tombstones", LEDGER.name}
 
 
 def test_the_sql_of_the_page_is_that_of_the_schema(server: Server) -> None:
