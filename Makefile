@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find openfuse_collector config -name '*.py' -o -name '*.yaml' 2>/dev/null)
 
-.PHONY: run test fuzz docs lint format types bench bench-map bench-ingestion bench-updates clean
+.PHONY: run test fuzz docs lint format types bench bench-map bench-ingestion bench-enrichment bench-updates clean
 
 run: $(VENV)/.installed  ## start the collector on its embedded store
 	$(BIN)/openfuse-collector run $(ARGS)
@@ -39,6 +39,9 @@ bench-map: $(VENV)/.installed-dev  ## the mapping alone: bytes to events on one 
 
 bench-ingestion: $(VENV)/.installed-dev  ## the Langfuse ingestion API: traces/s acknowledged and stored, six producers
 	$(BIN)/python -m benchmarks.ingestion $(ARGS)
+
+bench-enrichment: $(VENV)/.installed-dev  ## what tools, tokens and cost add to storing a span: collectors with and without, in turns
+	$(BIN)/python -m benchmarks.enrichment $(ARGS)
 
 bench-updates: $(VENV)/.installed-dev  ## what an update of one entity costs against updates of many
 	$(BIN)/python -m benchmarks.ingestion_updates $(ARGS)

@@ -50,8 +50,16 @@ def wait_until(condition: Callable[[], bool], what: Callable[[], str], timeout: 
 class CollectorProcess:
     """One collector. The same object may be stopped or killed and started again: paths and ports stay."""
 
-    def __init__(self, directory: Path, sets: dict[str, Any] | None = None, arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        sets: dict[str, Any] | None = None,
+        arguments: Sequence[str] = (),
+        program: str = "openfuse_collector",
+    ) -> None:
+        """`program` is the module that is run, for collectors that are not quite the usual one."""
         self.directory = directory
+        self._program = program
         self.directory.mkdir(parents=True, exist_ok=True)
         self.grpc_port, self.http_port, self.health_port, self.metrics_port = free_ports(4)
         self.store = directory / "openfuse.db"
@@ -89,7 +97,7 @@ class CollectorProcess:
     def start(self) -> CollectorProcess:
         """Start and wait until health says 200. AssertionError with the log when it ends first."""
         assert self._process is None, "the collector is running already"
-        command = [sys.executable, "-m", "openfuse_collector", "run", *self._arguments]
+        command = [sys.executable, "-m", self._program, "run", *self._arguments]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=self.directory, env=self._environment(), start_new_session=True

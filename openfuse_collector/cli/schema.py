@@ -20,6 +20,13 @@ _exporter = click.option(
     metavar="ID",
     help="Which greptimedb exporter of the configuration, such as greptimedb/eu. Not needed where there is one.",
 )
+_partitions = click.option(
+    "--partitions",
+    type=click.Choice(["1", "2", "4", "8", "16"]),
+    default="1",
+    show_default=True,
+    help="Divide new tables into so many regions, for a cluster. Tables that are there stay as they are.",
+)
 
 
 @click.group()
@@ -30,7 +37,8 @@ def schema() -> None:
 @schema.command("print")
 @config_options
 @_exporter
-def print_command(sources: tuple[str, ...], sets: tuple[str, ...], exporter: str | None) -> None:
+@_partitions
+def print_command(sources: tuple[str, ...], sets: tuple[str, ...], exporter: str | None, partitions: str) -> None:
     """Print the SQL that makes database and tables. Asks no server."""
     from openfuse_collector.exporters.greptimedb import ddl
 
@@ -38,20 +46,22 @@ def print_command(sources: tuple[str, ...], sets: tuple[str, ...], exporter: str
     statements = [ddl.create_database(config.database)]
     if config.ttl is not None:
         statements.append(ddl.set_ttl(config.database, config.ttl))
-    for statement in (*statements, *ddl.missing({})):
+    for statement in (*statements, *ddl.missing({}, int(partitions))):
         click.echo(f"{statement};\n")
 
 
 @schema.command("apply")
 @config_options
 @_exporter
-def apply_command(sources: tuple[str, ...], sets: tuple[str, ...], exporter: str | None) -> None:
-    """Create what is missing of database, tables and columns. May be run at any time, by several at once."""
+@_partitions
+def apply_command(sources: tuple[str, ...], sets: tuple[str, ...], exporter: str | None, partitions: str) -> None:
+    """Create what is missing of database, tables, columns and indexes. May be run at any time, by several at once."""
     from openfuse_collector.exporters.greptimedb import migrations
     from openfuse_collector.exporters.greptimedb.sql import SqlClient
 
     config = _store(sources, sets, exporter)
-    statements = _asking(lambda: migrations.apply(SqlClient(config), config, "openfuse-collector schema apply"))
+    by = "openfuse-collector schema apply"
+    statements = _asking(lambda: migrations.apply(SqlClient(config), config, by, int(partitions)))
     click.echo(f"database {config.database}: {statements} statements applied" if statements else "nothing was missing")
 
 
@@ -59,7 +69,7 @@ def apply_command(sources: tuple[str, ...], sets: tuple[str, ...], exporter: str
 @config_options
 @_exporter
 def diff_command(sources: tuple[str, ...], sets: tuple[str, ...], exporter: str | None) -> None:
-    """Print what a database lacks, and the SQL that adds it. Exits with 1 when there is anything."""
+    """Print what a database lacks or has otherwise, and the SQL that mends it. Exits with 1 when there is anything."""
     from openfuse_collector.exporters.greptimedb import migrations
     from openfuse_collector.exporters.greptimedb.sql import SqlClient
 

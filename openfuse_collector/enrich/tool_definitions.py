@@ -93,7 +93,7 @@ def may_hold_definitions(text: str | None) -> bool:
     """Whether it is worth parsing an input."""
     if text is None or text.lstrip()[:1] not in ("{", "["):
         return False
-    return '"tools"' in text or ('"tool"' in text and '"function"' in text)
+    return '"tool' in text and ('"tools"' in text or ('"tool"' in text and '"function"' in text))
 
 
 def definitions_in(value: Any) -> dict[str, str]:

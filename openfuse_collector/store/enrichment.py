@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from openfuse_collector.enrich import Enrich, enrichment
-from openfuse_collector.pricing import Catalogue
+from openfuse_collector.pricing.tables import catalogue
 
 
 class Extensions(Protocol):
@@ -21,9 +21,9 @@ def configured_enrichment(extensions: Extensions) -> Enrich:
     inflated by `score_configs`, where those are there."""
     pricing, tokenizers = extensions.extension("pricing"), extensions.extension("tokenizers")
     score_configs = extensions.extension("score_configs")
-    catalogue = Catalogue() if pricing is None else pricing.catalogue
+    tables = catalogue() if pricing is None else pricing.catalogue
     return enrichment(
-        catalogue,
-        tokenise=None if tokenizers is None else tokenizers.step(catalogue),
+        tables,
+        tokenise=None if tokenizers is None else tokenizers.step(tables),
         inflate=None if score_configs is None else score_configs.inflate,
     )

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also 
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from openfuse_collector.enrich import enrich
+from openfuse_collector.enrich import Enrich, enrich
 from openfuse_collector.events.event import Event
 from openfuse_collector.events.reference import fold
 from openfuse_collector.events.rows import row
@@ -54,16 +54,16 @@ def read_request(path: Path) -> ExportTraceServiceRequest:
     return ExportTraceServiceRequest.FromString(body)
 
 
-def row_of(events: list[Event]) -> Row:
+def row_of(events: list[Event], enriched: Enrich = enrich) -> Row:
     """The row a store keeps of an entity: its events folded, enriched and written out."""
     record = fold(events)
     assert record is not None
     kind = events[0].entity.type
-    return dict(row(kind, enrich(kind, record)))
+    return dict(row(kind, enriched(kind, record)))
 
 
-def rows_of(case: dict[str, Any]) -> tuple[dict[str, Row], dict[str, Row], list[str]]:
-    """Observations and traces of a scenario by id, and the spans that were not mapped."""
+def rows_of(case: dict[str, Any], enriched: Enrich = enrich) -> tuple[dict[str, Row], dict[str, Row], list[str]]:
+    """Observations and traces of a scenario by id, and the spans that were not mapped. Costs nothing unless `enriched` says so."""
     grouped: dict[tuple[str, str], list[Event]] = collections.defaultdict(list)
     failures: list[str] = []
     for number, name in enumerate(case["requests"]):
@@ -74,7 +74,7 @@ def rows_of(case: dict[str, Any]) -> tuple[dict[str, Row], dict[str, Row], list[
             grouped[event.entity.type, event.entity.id].append(event)
     rows: dict[str, dict[str, Row]] = {"observation": {}, "trace": {}}
     for (kind, id_), events in grouped.items():
-        rows[kind][id_] = row_of(events)
+        rows[kind][id_] = row_of(events, enriched)
     return rows["observation"], rows["trace"], failures
 
 

@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "events"))
 from shared_cases import cases, needs_shared
 
+from openfuse_collector.enrich import tool_calls
 from openfuse_collector.enrich import tools as tools_module
 from openfuse_collector.enrich.tool_calls import calls_in
 from openfuse_collector.enrich.tool_definitions import definitions_in
@@ -99,3 +100,9 @@ def test_ordinary_records_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> Non
     messages = [{"role": "user", "parts": [{"type": "text", "content": "a tool to call"}]}]
     ordinary = record(messages, messages, {"attributes": {"gen_ai.request.model": "m", "tools.used": 1}})
     assert extract_tools(dict(ordinary)) == ordinary
+
+
+def test_no_shape_of_a_call_is_passed_over_by_the_first_look() -> None:
+    for marker in tool_calls._MARKERS:
+        assert tool_calls.may_hold_calls('{"x": ' + marker)
+    assert not tool_calls.may_hold_calls('{"x": "an answer"}')

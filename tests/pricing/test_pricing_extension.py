@@ -25,7 +25,7 @@ def test_configured_models_come_before_the_built_in_ones() -> None:
     assert found(PricingConfig(), "gpt-4o") == "gpt-4o"
     assert found(PricingConfig((HOUSE,)), "gpt-4o") == "house"
     assert found(PricingConfig((HOUSE,)), "gpt-4o-mini") == "gpt-4o-mini"
-    assert found(PricingConfig((HOUSE,), built_in=False), "gpt-4o-mini") is None
+    assert found(PricingConfig((HOUSE,), built_in=False, genai_prices=False), "gpt-4o-mini") is None
 
 
 async def test_life() -> None:
@@ -34,6 +34,12 @@ async def test_life() -> None:
     await extension.start()
     await extension.shutdown()
     await extension.shutdown()
+
+
+@pytest.mark.skipif(find_spec("genai_prices") is not None, reason="genai-prices is installed")
+def test_a_package_that_is_not_there_is_not_asked_for_by_default() -> None:
+    assert list(PricingConfig().validate()) == []
+    assert found(PricingConfig(), "grok-4") is None
 
 
 @pytest.mark.skipif(find_spec("genai_prices") is not None, reason="genai-prices is installed")

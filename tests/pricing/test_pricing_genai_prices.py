@@ -11,6 +11,7 @@ from openfuse_collector.extensions.pricing.config import PricingConfig
 from openfuse_collector.extensions.pricing.extension import catalogue_of
 from openfuse_collector.pricing import Catalogue, price
 from openfuse_collector.pricing.genai_prices import BUCKETS, GenaiPrices
+from openfuse_collector.store.enrichment import configured_enrichment
 
 genai_prices = pytest.importorskip("genai_prices", reason="NO genai-prices: pip install openfuse-collector[prices]")
 
@@ -65,10 +66,22 @@ def test_the_cost_is_the_packages(
 
 
 def test_only_names_no_table_has_are_looked_up_there() -> None:
-    catalogue = catalogue_of(PricingConfig(genai_prices=True))
+    catalogue = catalogue_of(PricingConfig())
     assert catalogue.match("p", "gpt-4o", AT) is Catalogue().match("p", "gpt-4o")
     found = catalogue.match("p", "grok-4", AT)
     assert found is not None and found.id.startswith("genai-prices:")
+
+
+def test_every_store_asks_it_where_it_is_installed_unless_told_not_to() -> None:
+    class Nothing:
+        def extension(self, type: str) -> None:
+            return None
+
+    observation = {**record("grok-4", {"input": 1}), **dict.fromkeys(("input", "output"))}
+    enriched = configured_enrichment(Nothing())("observation", observation)
+    assert enriched["usage_pricing_tier_name"] == "genai-prices"
+    assert enriched["total_cost"] > 0
+    assert catalogue_of(PricingConfig(genai_prices=False)).match("p", "grok-4", AT) is None
 
 
 @pytest.mark.parametrize("name", ["unheard-of", "whisper-1", "/", "nobody/nothing"])

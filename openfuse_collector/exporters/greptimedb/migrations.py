@@ -13,14 +13,20 @@ from typing import NamedTuple
 from openfuse_collector.exporters.greptimedb import ddl
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.errors import ALREADY_THERE, CallError, Cause
-from openfuse_collector.exporters.greptimedb.schema import LEDGER, TABLES, Table
+from openfuse_collector.exporters.greptimedb.inventory import (
+    ADMINISTRATION,
+    SERVER_TYPES,
+    FoundColumn,
+    FoundTable,
+    Inventory,
+    inventory,
+    same_type,
+)
+from openfuse_collector.exporters.greptimedb.schema import LEDGER, TABLES, Column, Table
 from openfuse_collector.exporters.greptimedb.sql import SqlClient, StatementError
 
 VERSION = "0001 tables of openfuse 1.0.0-alpha.3 and raw spans"
 """Name of the newest state of `schema`. Give it a new number whenever a table or column is added there."""
-
-_ADMINISTRATION = "public"
-"""A database that is always there, for the statement that creates ours."""
 
 
 class Difference(NamedTuple):
@@ -39,15 +45,15 @@ def ensure(client: SqlClient, config: GreptimedbConfig, collector: str) -> int:
     return apply(client, config, collector)
 
 
-def apply(client: SqlClient, config: GreptimedbConfig, collector: str) -> int:
+def apply(client: SqlClient, config: GreptimedbConfig, collector: str, partitions: int = 1) -> int:
     """Creates the database and whatever is missing in it. Idempotent, and safe beside others doing the same. Raises CallError.
 
-    Gives the number of statements for tables and columns that were missing.
+    New tables get so many partitions. Gives the number of statements for tables, columns and indexes that were missing.
     """
-    client.run(ddl.create_database(config.database), _ADMINISTRATION)
+    client.run(ddl.create_database(config.database), ADMINISTRATION)
     if config.ttl is not None:
         client.run(ddl.set_ttl(config.database, config.ttl))
-    statements = list(ddl.missing(_columns(client, config.database)))
+    statements = list(ddl.missing(_present(inventory(client, config.database)), partitions))
     for statement in statements:
         try:
             client.run(statement)
@@ -60,23 +66,37 @@ def apply(client: SqlClient, config: GreptimedbConfig, collector: str) -> int:
 
 
 def differences(client: SqlClient, database: str) -> Iterator[Difference]:
-    """What is missing or of another kind. Extra tables and columns are nobody's business. Raises CallError."""
-    kinds = _kinds(client, database)
-    present = {name: frozenset(columns) for name, columns in kinds.items()}
+    """What is missing or otherwise than it should be. Extra tables, columns and indexes are nobody's business. Raises CallError."""
+    found = inventory(client, database)
     for table in TABLES.values():
-        if table.name not in present:
+        if table.name not in found:
             yield Difference(f"table {table.name} is missing", ddl.create_table(table))
-        else:
-            yield from _column_differences(table, kinds[table.name])
+            continue
+        yield from _option_differences(table, found[table.name])
+        for column in table.columns:
+            yield from _column_differences(table, column, found[table.name].columns.get(column.name))
 
 
-def _column_differences(table: Table, found: dict[str, str]) -> Iterator[Difference]:
-    for column in table.columns:
-        name = f"{table.name}.{column.name}"
-        if column.name not in found:
-            yield Difference(f"column {name} is missing", ddl.add_column(table, column))
-        elif found[column.name] != (wanted := _semantic(table, column.name)):
-            yield Difference(f"column {name} is {found[column.name]}, not {wanted}: it cannot be changed")
+def _option_differences(table: Table, found: FoundTable) -> Iterator[Difference]:
+    for option in ddl.merging(table):
+        if option not in found.options:
+            yield Difference(
+                f"table {table.name} lacks {option}: it cannot be changed, rows of one key merge otherwise"
+            )
+
+
+def _column_differences(table: Table, column: Column, found: FoundColumn | None) -> Iterator[Difference]:
+    name = f"{table.name}.{column.name}"
+    if found is None:
+        yield Difference(f"column {name} is missing", ddl.add_column(table, column))
+        return
+    if found.kind != (wanted := _semantic(table, column.name)):
+        yield Difference(f"column {name} is {found.kind}, not {wanted}: it cannot be changed")
+    if not same_type(found.type, column.type):
+        yield Difference(f"column {name} is of type {found.type}, not {SERVER_TYPES[column.type]}: it is left alone")
+    for index in ddl.missing_indexes(column, found.indexes):
+        statement = ddl.set_index(table, column, index)
+        yield Difference(f"column {name} has no {ddl.index_kind(index)} index", statement)
 
 
 def _semantic(table: Table, column: str) -> str:
@@ -101,15 +121,5 @@ def _record(collector: str) -> str:
     return f"INSERT INTO {ddl.quoted(LEDGER.name)} ({names}) VALUES ({values})"  # noqa: S608
 
 
-def _columns(client: SqlClient, database: str) -> dict[str, frozenset[str]]:
-    return {table: frozenset(columns) for table, columns in _kinds(client, database).items()}
-
-
-def _kinds(client: SqlClient, database: str) -> dict[str, dict[str, str]]:
-    """Table -> column -> TAG, FIELD or TIMESTAMP, of everything in the database."""
-    columns = ("table_name", "column_name", "semantic_type")
-    query = ddl.select(columns, "information_schema.columns", f"table_schema = {ddl.literal(database)}")
-    found: dict[str, dict[str, str]] = {}
-    for table, column, kind in client.rows(query, _ADMINISTRATION):  # ours may not exist yet
-        found.setdefault(table, {})[column] = kind
-    return found
+def _present(found: Inventory) -> ddl.Present:
+    return {name: {column: has.indexes for column, has in table.columns.items()} for name, table in found.items()}

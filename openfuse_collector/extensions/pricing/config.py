@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 from openfuse_collector.pricing.entry import ModelEntry
+from openfuse_collector.pricing.tables import has_genai_prices
 
 
 @dataclass(frozen=True)
@@ -17,15 +17,15 @@ class PricingConfig:
     models: tuple[ModelEntry, ...] = ()
     built_in: bool = True
     """Whether the table in the box is used."""
-    genai_prices: bool = False
-    """Whether names no table has are looked up in the genai-prices package (extra `prices`)."""
+    genai_prices: bool | None = None
+    """Whether names no table has are looked up in the genai-prices package (extra `prices`). Unset: if it is installed."""
 
     def validate(self) -> Iterator[str]:
         """One sentence per mistake on this level."""
         counts = Counter(model.model().id for model in self.models if not any(_mistakes(model)))
         for id in sorted(id for id, count in counts.items() if count > 1):
             yield f'models must have different ids: "{id}" is there {counts[id]} times; set id or start'
-        if self.genai_prices and find_spec("genai_prices") is None:
+        if self.genai_prices and not has_genai_prices():
             yield "genai_prices needs a package that is not installed: pip install openfuse-collector[prices]"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from openfuse_collector.component import Settings
 from openfuse_collector.extensions.pricing.config import PricingConfig
 from openfuse_collector.pricing import Catalogue
-from openfuse_collector.pricing.built_in import built_in_models
+from openfuse_collector.pricing.tables import catalogue
 
 
 class Pricing:
@@ -23,10 +23,5 @@ class Pricing:
 
 def catalogue_of(config: PricingConfig) -> Catalogue:
     """The tables a valid configuration names."""
-    elsewhere = None
-    if config.genai_prices:
-        from openfuse_collector.pricing.genai_prices import GenaiPrices  # the package behind it is an extra
-
-        elsewhere = GenaiPrices().find
     models = (entry.model() for entry in config.models)
-    return Catalogue(models, built_in=built_in_models if config.built_in else tuple, elsewhere=elsewhere)
+    return catalogue(models, built_in=config.built_in, genai_prices=config.genai_prices)

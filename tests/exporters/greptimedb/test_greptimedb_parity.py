@@ -3,106 +3,114 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import closing
-from decimal import Decimal
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
-from greptimedb_kit import Server, exporter
+from greptimedb_kit import Server
+from stores_compared import assert_same, compact
 
-from openfuse_collector.connectors.genai.config import GenAIConfig
-from openfuse_collector.connectors.genai.connector import GenAIConnector
-from openfuse_collector.events.columns import COLUMNS
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES
-from openfuse_collector.exporters.sqlite.config import SqliteConfig
-from openfuse_collector.exporters.sqlite.exporter import SqliteExporter
-from openfuse_collector.signals import Batch, Item, Origin, Signal
-from tests.builders import RECEIVED_AT, batch, settings
-from tests.events.shared_cases import SHARED, needs_shared
+from tests.collector_process import CollectorProcess, start_collector, wait_until
+from tests.events.shared_cases import SHARED, cases, needs_shared
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "conformance"))
-from corpus_inprocess import load_cases, read_request
+from corpus_inprocess import load_cases
 
-TABLES = {kind: PROJECTIONS[kind] for kind in ("trace", "observation", "score")}
-RAW = ("project_id", "entity_type", "entity_id", "event_id", "event_type", "event_ts", "body", "ingested_at")
-REQUESTS_PER_BATCH = 20
+__all__ = ["start_collector"]
+
+CONFIG = Path(__file__).parents[3] / "config" / "greptimedb.yaml"
+
+PATIENCE = 900
+"""Seconds until both stores have everything; some twenty are usual."""
 
 pytestmark = [pytest.mark.shared, needs_shared]
 
 
-def batches() -> Iterator[Batch]:
-    """Every request of the corpus as the connector converts it, in batches."""
-    paths = [SHARED / "corpus" / case["scenario"] / name for case in load_cases() for name in case["requests"]]
-    connector = GenAIConnector(settings("genai"), GenAIConfig())
-    items = [
-        Item(Origin(Signal.TRACES, "otlp", RECEIVED_AT + number * 10_000_000), number, read_request(path), 100)
-        for number, path in enumerate(paths)
-    ]
-    for start in range(0, len(items), REQUESTS_PER_BATCH):
-        yield connector.convert(batch(*items[start : start + REQUESTS_PER_BATCH], signal=Signal.TRACES))
+OWN_PRICES = """
+extensions:
+  pricing:
+    models:
+      - name: house
+        match: ^(fast|llama.*)$
+        prices: {input: 0.3, output: 0.7}
+        tiers:
+          - {name: Long, when: [{usage: ^input, operator: gte, value: 100}], prices: {input: 0.6}}
+exporters:
+  sqlite:
+service:
+  extensions: [health_check, pricing]
+  pipelines:
+    events:
+      exporters: [greptimedb, sqlite]
+"""
 
 
-def test_the_corpus_gives_the_same_rows_in_both_stores(server: Server, tmp_path: Path) -> None:
-    path = tmp_path / "openfuse.db"
-    embedded = SqliteExporter(settings("sqlite"), SqliteConfig(path=str(path)))
-    with exporter(server) as made:
-        for one in batches():
-            embedded.export(one)
-            made.export(one)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.row_factory = sqlite3.Row
-        for kind, table in TABLES.items():
-            columns = [column for column in COLUMNS[kind] if column != "eav_generation"]
-            expected = _by_name([dict(row) for row in connection.execute(f"SELECT * FROM {table}")], columns)
-            assert _by_name(server.table(table), columns) == expected
-            assert expected or kind == "score"
-        stored = {tuple(row) for row in connection.execute(f"SELECT {', '.join(RAW)} FROM raw_events")}
-    assert {tuple(row[column] for column in RAW) for row in server.table("raw_events")} == stored
-    assert len(stored) > 1000
+def sent() -> Iterator[tuple[str, bytes, str]]:
+    """(path, body, content type) of every captured request of traces and logs, and of Langfuse's cases as ingestion calls."""
+    for path in sorted((SHARED / "corpus").glob("*/*/*.traces.*")) + sorted((SHARED / "corpus").glob("*/*/*.logs.*")):
+        kind = "application/json" if path.suffix == ".json" else "application/x-protobuf"
+        yield f"/v1/{path.name.rsplit('.', 2)[1]}", path.read_bytes(), kind
+    for name in ("merge_trace", "merge_observation", "merge_score"):
+        for number, case in enumerate(cases(name)):
+            # Ids of their own for every case: they share them, and an id that was seen is a copy.
+            batch = json.dumps({"batch": case["events"]}).replace("0000-4000-8000", f"{number:04x}-4000-8000")
+            yield "/api/public/ingestion", batch.encode(), "application/json"
 
 
-def test_side_tables_hold_what_the_projections_say(server: Server) -> None:
-    with exporter(server) as made:
-        for one in batches():
-            made.export(one)
+def post(collector: CollectorProcess, path: str, body: bytes, kind: str) -> None:
+    headers = {"Content-Type": kind, "Authorization": "Basic cGstbGYtMTpzay1sZi0x"}
+    with urlopen(Request(collector.http_endpoint + path, body, headers), timeout=60) as answer:
+        assert answer.status in (200, 207), path
+
+
+def assert_side_tables_hold_what_the_projections_say(server: Server) -> None:
     for kind, sides in SIDE_TABLES.items():
         rows = {row["id"]: row for row in server.table(PROJECTIONS[kind])}
         for side in sides:
             found: dict[str, int] = defaultdict(int)
             for row in server.visible(side.name, PROJECTIONS[kind]):
                 found[row["entity_id"]] += 1
-            wanted = {id: len(list(side.keys(_compact(row)))) for id, row in rows.items()}
+            wanted = {id: len(list(side.keys(compact(row)))) for id, row in rows.items()}
             assert found == {id: count for id, count in wanted.items() if count}, side.name
 
 
-def _compact(row: dict[str, Any]) -> dict[str, Any]:
-    """JSON as the projector writes it: the server is free to add blanks."""
-    return {
-        name: json.dumps(json.loads(text), separators=(",", ":")) if _is_json(name) and text else text
-        for name, text in row.items()
+def test_one_collector_with_both_stores_writes_the_same_to_both(
+    server: Server, start_collector: Callable[..., CollectorProcess]
+) -> None:
+    """The whole way, from bytes on the wire to rows, with everything enrichment fills."""
+    sets = {
+        "exporters.greptimedb.endpoints": f"[{server.grpc}]",
+        "exporters.greptimedb.http_endpoints": f"[{server.http}]",
+        "exporters.greptimedb.database": server.database,
+        "service.pipelines.traces.batch.timeout": "20ms",
+        "service.journal.max_size": "1GiB",
+        "service.journal.min_free_disk": "1MiB",
     }
+    collector = start_collector(arguments=["--config", str(CONFIG), "--config", f"yaml:{OWN_PRICES}"], sets=sets)
+    for path, body, kind in sent():
+        post(collector, path, body, kind)
+    wanted = {id for case in load_cases() for id in case["observations"]}
+    wait_until(lambda: collector.metric("openfuse_journal_cursor_lag_bytes") == 0, lambda: collector.log, PATIENCE)
+    assert collector.metric("openfuse_dead_letters_total") == 0, collector.log
+    assert collector.stop() == 0, collector.log
+    counts = assert_same(server, collector.store)
+    assert_side_tables_hold_what_the_projections_say(server)
+    assert counts["observations"] >= len(wanted)
+    assert counts["scores"] > 10
+    for table, condition in FILLED.items():
+        assert collector.query(f"SELECT count(*) AS n FROM {table} WHERE {condition}")[0]["n"] > 0, condition
+    assert collector.query("SELECT 1 FROM observations WHERE usage_pricing_tier_name = 'Long' AND total_cost > 0")
 
 
-def _is_json(column: str) -> bool:
-    return column in ("tags", "metadata", "tool_definitions", "tool_call_names") or column.endswith("_details")
-
-
-def _by_name(rows: list[dict[str, Any]], columns: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
-    return {(row["project_id"], row["id"]): {name: _plain(name, row[name]) for name in columns} for row in rows}
-
-
-def _plain(column: str, value: Any) -> Any:
-    """One form for what each store has its own of: JSON, booleans, decimals."""
-    if column in ("bookmarked", "public", "is_deleted"):
-        return None if value is None else bool(value)
-    if column.endswith("_cost"):
-        return None if value is None else Decimal(str(value)).quantize(Decimal("1e-12"))
-    if (_is_json(column) or column in ("model_parameters", "tool_calls")) and value is not None:
-        return json.loads(value)
-    return value
+FILLED = {
+    "observations": "tool_definitions <> '{}' AND total_cost > 0 AND provided_usage_details <> '{}'",
+    "observations AS o": "tool_call_names <> '[]'",
+    "observations AS p": "provided_cost_details <> '{}'",
+    "traces": "tags <> '[]' AND session_id IS NOT NULL",
+}
+"""Table -> what some of its rows must have, or the comparison would say little."""

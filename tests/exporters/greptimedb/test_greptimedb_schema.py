@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from greptimedb_kit import Server
 from openfuse_collector.cli.schema import schema
 from openfuse_collector.events.columns import COLUMNS, TIME_COLUMN
 from openfuse_collector.exporters.greptimedb import ddl, migrations
+from openfuse_collector.exporters.greptimedb.inventory import _kinds, _options
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.schema import LEDGER, OPENFUSE_TABLES, TABLES, Column, Table
 from openfuse_collector.exporters.greptimedb.side_tables import EMPTIED, SIDE_TABLES
@@ -103,7 +105,8 @@ def test_tables_of_an_older_openfuse_gain_what_they_lack(server: Server) -> None
     server.sql.run(ddl.create_database(server.database), "public")
     for table in OPENFUSE_TABLES:
         columns = tuple(column for column in table.columns if "generation" not in column.name)
-        server.sql.run(ddl.create_table(table._replace(columns=columns)))
+        for statement in ddl.creation(table._replace(columns=columns)):
+            server.sql.run(statement)
     added = migrations.apply(server.sql, server.config(), "one")
     own = sum(len(list(ddl.creation(TABLES[name]))) for name in ("openfuse_raw_spans", LEDGER.name))
     assert added == own + sum(
@@ -131,6 +134,79 @@ def test_a_column_of_another_kind_is_reported_and_left_alone(server: Server) -> 
     assert list(migrations.differences(server.sql, server.database)) == [
         ("column scores.id is FIELD, not TAG: it cannot be changed", None)
     ]
+
+
+def test_indexes_that_an_older_openfuse_had_not_yet_are_reported_and_added(server: Server) -> None:
+    """Before its migrations 0004 to 0007 there were inverted indexes of side tables only."""
+    server.sql.run(ddl.create_database(server.database), "public")
+    expected = set()
+    for table in OPENFUSE_TABLES:
+        server.sql.run(ddl.create_table(table._replace(columns=tuple(c._replace(indexes=()) for c in table.columns))))
+        expected |= {
+            f"column {table.name}.{column.name} has no {index.split()[0]} index"
+            for column in table.columns
+            for index in column.indexes
+        }
+    found = list(migrations.differences(server.sql, server.database))
+    assert {difference.what for difference in found if "index" in difference.what} == expected
+    server.sql.run(next(found_.statement for found_ in found if found_.what.startswith("column traces.input")) or "")
+    assert migrations.apply(server.sql, server.config(), "one") > len(expected)
+    assert list(migrations.differences(server.sql, server.database)) == []
+
+
+def test_another_index_beside_ours_is_nobodys_business(server: Server) -> None:
+    migrations.apply(server.sql, server.config(), "one")
+    server.sql.run("ALTER TABLE `traces` MODIFY COLUMN `name` SET SKIPPING INDEX")
+    server.sql.run("ALTER TABLE `traces` ADD COLUMN `mine` STRING NULL")
+    assert list(migrations.differences(server.sql, server.database)) == []
+
+
+@pytest.mark.parametrize(
+    ("constraints", "kinds"),
+    [
+        ("INVERTED INDEX", {"INVERTED"}),
+        ("PRIMARY, INVERTED INDEX", {"INVERTED"}),
+        ("SKIPPING INDEX, FULLTEXT INDEX", {"SKIPPING", "FULLTEXT"}),
+        ("TIME INDEX", set()),
+    ],
+)
+def test_indexes_are_read_one_by_one_or_several_in_a_text(constraints: str, kinds: set[str]) -> None:
+    assert set(_kinds(constraints)) == kinds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "append_mode=true ttl=7days",
+        "CREATE TABLE `t` (\n  `a` STRING DEFAULT 'x=y'\n)\nENGINE=mito\nWITH(\n  append_mode = 'true',\n  'ttl' = '7days'\n)",
+    ],
+)
+def test_options_are_read_wherever_the_server_states_them(text: str) -> None:
+    assert {"append_mode=true", "ttl=7days"} <= _options(text)
+
+
+def test_types_and_ways_of_merging_are_compared(server: Server) -> None:
+    server.sql.run(ddl.create_database(server.database), "public")
+    scores, raw = TABLES["scores"], TABLES["raw_events"]
+    columns = tuple(c._replace(type="STRING") if c.name == "value" else c for c in scores.columns)
+    server.sql.run(ddl.create_table(scores._replace(columns=columns)))
+    server.sql.run(ddl.create_table(raw._replace(append=False)))
+    migrations.apply(server.sql, server.config(), "one")
+    assert list(migrations.differences(server.sql, server.database)) == [
+        ("table raw_events lacks append_mode=true: it cannot be changed, rows of one key merge otherwise", None),
+        ("column scores.value is of type String, not Float64: it is left alone", None),
+    ]
+
+
+def test_the_sql_of_the_page_is_that_of_the_schema(server: Server) -> None:
+    page = Path(__file__).parents[3] / "docs" / "greptimedb.md"
+    partition, *statements = sorted(re.findall(r"```sql\n(.*?)\n```", page.read_text(), re.DOTALL), reverse=True)
+    divided = " ".join(ddl.create_table(TABLES["traces"], 4).split()).replace("( ", "(").replace(" )", ")")
+    assert partition in divided
+    migrations.apply(server.sql, server.config(), "one")
+    assert len(statements) == 2
+    for statement in statements:
+        server.sql.run(statement)
 
 
 def test_the_ttl_is_that_of_the_configuration_and_set_on_every_start(server: Server) -> None:
@@ -175,6 +251,15 @@ def test_what_the_command_prints_is_the_schema(server: Server, invoke: Invoke) -
     for statement in others:
         server.sql.run(statement)
     assert invoke("diff").exit_code == 0
+
+
+def test_the_command_prints_a_schema_for_a_cluster(server: Server, invoke: Invoke) -> None:
+    printed = invoke("print", "--partitions", "4")
+    assert "PARTITION ON COLUMNS (`entity_id`) (\n  `entity_id` < '4'," in printed.output
+    assert invoke("print", "--partitions", "3").exit_code == 2
+    assert invoke("apply", "--partitions", "4").exit_code == 0
+    assert invoke("diff").exit_code == 0
+    assert "PARTITION" in server.sql.rows("SHOW CREATE TABLE `observations`")[0][1]
 
 
 def test_the_command_says_what_is_missing_until_it_is_applied(invoke: Invoke) -> None:
