@@ -42,6 +42,18 @@ def metadata_strings(metadata: dict[str, Any]) -> dict[str, str]:
     return {key: value if type(value) is str else json_text(value) for key, value in metadata.items()}
 
 
+def with_storable_ids(event: Event) -> Event:
+    """The event under the ids every store can hold: what memory calls an entity must be what a look-up finds again.
+
+    Clients may put NUL into an id. Such an event is copied; any other, which is practically every one, is given back as it is.
+    """
+    entity, id_ = event.entity, event.id
+    entity_id, event_id = clean(entity.id), clean(id_)
+    if entity_id is entity.id and event_id is id_:
+        return event
+    return structs.replace(event, entity=entity._replace(id=entity_id), id=event_id)
+
+
 def raw_row(event: Event) -> tuple[int, str, str, str, str, str, int | None, str]:
     """The row of an event in raw_events, in the order of `RAW_COLUMNS`."""
     project_id, entity_type, entity_id = event.entity

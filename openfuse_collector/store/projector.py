@@ -12,8 +12,7 @@ from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.accumulator import Accumulator, Outcome
 from openfuse_collector.events.columns import COLUMNS, TIME_COLUMN
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.events.rows import Scalar, row
-from openfuse_collector.events.text import clean
+from openfuse_collector.events.rows import Scalar, row, with_storable_ids
 from openfuse_collector.store.present import Presence, Present, filled
 
 History = Callable[[Sequence[Entity]], Mapping[Entity, Sequence[Event]]]
@@ -33,7 +32,7 @@ class Changes:
     rows: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     """Projection rows by entity type: column -> value. `is_deleted` rows are to be removed where the store removes."""
     replaced: dict[Entity, Present] = field(default_factory=dict)
-    """What the store has of entities in `rows` and `gone`, by their clean ids; only where the store was asked (`presence`)."""
+    """What the store has of entities in `rows` and `gone`; only where the store was asked (`presence`)."""
     gone: list[Entity] = field(default_factory=list)
     """Entities that have no row, though they may have had one: what it rested on was replaced by an earlier copy or a newer mapping."""
     spans: int = 0
@@ -72,7 +71,7 @@ class Projector:
     def apply(self, events: Iterable[Event]) -> Changes:
         """Fold `events` in. Raises PermanentError naming the entity that cannot be folded; call `forget` then."""
         by_entity: dict[Entity, list[Event]] = {}
-        for event in events:
+        for event in map(with_storable_ids, events):
             by_entity.setdefault(event.entity, []).append(event)
         stored = self._history([entity for entity in by_entity if entity not in self._known])
         # Raw events are written before rows: an entity without the former has none of the latter.
@@ -125,7 +124,7 @@ class Projector:
             elif taken is not None or entity in stored:
                 changes.gone.append(entity)
             if present is not None:
-                changes.replaced[entity._replace(id=clean(entity.id))] = present
+                changes.replaced[entity] = present
             present = None
             if made is not None and keep and self._presence is not None:
                 present = _once_written(entity.type, made)

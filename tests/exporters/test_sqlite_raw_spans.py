@@ -118,10 +118,9 @@ def test_kept_spans_are_counted(path: Path) -> None:
 
 def test_events_without_a_table_are_kept_raw(path: Path) -> None:
     exporter = SqliteExporter(settings("sqlite"), SqliteConfig(path=str(path)))
-    run_item = event("r1")
-    run_item.entity = run_item.entity._replace(type="dataset_run_item")
-    run_item.type = "dataset-run-item-create"
-    exporter.export(batch(item([run_item, event("o1")])))
+    unknown = event("r1")
+    unknown.entity = unknown.entity._replace(type="prompt")
+    exporter.export(batch(item([unknown, event("o1")])))
     assert [row["entity_id"] for row in query(path, "SELECT entity_id FROM raw_events ORDER BY 1")] == ["o1", "r1"]
     assert len(query(path, "SELECT * FROM observations")) == 1
 

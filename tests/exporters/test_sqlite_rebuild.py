@@ -58,7 +58,7 @@ def write(path: Path, *batches: Sequence[Event]) -> None:
 
 
 def contents(path: Path) -> dict[str, list[dict[str, Any]]]:
-    tables = ("raw_events", "traces", "observations", "scores", "openfuse_raw_spans")
+    tables = ("raw_events", "traces", "observations", "scores", "dataset_run_items", "openfuse_raw_spans")
     return {table: query(path, f"SELECT * FROM {table}") for table in tables}
 
 

@@ -150,6 +150,11 @@ def test_migrations_are_recorded_and_applied_once(store: Store, path: Path) -> N
         ("SELECT id FROM traces WHERE project_id = 'p' AND user_id = 'u' ORDER BY timestamp", "traces_by_user"),
         ("SELECT id FROM traces WHERE project_id = 'p' ORDER BY timestamp DESC", "traces_by_time"),
         ("SELECT body FROM raw_events WHERE openfuse_entity IN (1, 2)", "raw_events_entity"),
+        (
+            "SELECT id FROM dataset_run_items WHERE project_id = 'p' AND dataset_run_id = 'r' "
+            "ORDER BY dataset_run_created_at",
+            "dataset_run_items_by_run",
+        ),
     ],
 )
 def test_questions_people_ask_have_an_index(store: Store, path: Path, sql: str, index: str) -> None:
@@ -178,3 +183,38 @@ def test_a_file_that_was_removed_is_noticed(path: Path) -> None:
     exporter.export(batch(item([event("o2")]), end=7))
     assert [row["id"] for row in query(path, "SELECT id FROM observations")] == ["o2"]
     assert exporter.cursor("traces") == 7
+
+
+ODD_IDS = {
+    "NUL": ("a\0b", "a\ufffdb"),
+    "half a character": ("a\ud800b", "a\ufffdb"),
+    "both": ("\0\udfff", "\ufffd\ufffd"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_IDS)
+def test_an_id_no_store_takes_is_one_entity_however_often_it_comes_back(tmp_path: Path, name: str) -> None:
+    """Also beside events that state the id as it is stored: one row, of which the history is found."""
+    sent, kept = ODD_IDS[name]
+    events = [
+        event(sent, id=sent, name="first"),
+        event(sent, id="e2", input="question"),
+        event(kept, id="e3", output="answer"),
+    ]
+    for restart in (False, True):
+        path = tmp_path / f"{restart}.db"
+        store = Store(SqliteConfig(path=str(path)))
+        written = 0
+        for one in [*events, *events]:
+            if restart:
+                store.close()
+                store = Store(SqliteConfig(path=str(path)))
+            written += len(store.write([one]).raw)
+        store.close()
+        assert written == 3
+        (row,) = query(path, "SELECT id, name, input, output FROM observations")
+        assert row == {"id": kept, "name": "first", "input": "question", "output": "answer"}
+        found = query(path, "SELECT DISTINCT entity_id, event_id FROM raw_events ORDER BY event_id")
+        assert sorted((row["entity_id"], row["event_id"]) for row in found) == sorted(
+            (kept, n) for n in ("e2", "e3", kept)
+        )

@@ -11,7 +11,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from openfuse_collector.store.rebuild import PICO, Report
 
-NAMES = {"trace": "traces", "observation": "observations", "score": "scores"}
+NAMES = {
+    "trace": "traces",
+    "observation": "observations",
+    "score": "scores",
+    "dataset_run_item": "dataset_run_items",
+}
 """Entity type -> table."""
 
 LOGGED_STEP = 0.1
@@ -49,11 +54,11 @@ def report_lines(report: Report, path: Path, *, cost: bool, pruned: bool, dry_ru
     yield f"{path}: {checked:,} entities, {written:,} rows {'would change (dry run)' if dry_run else 'changed'}"
     yield from _mapping_lines(report, dry_run)
     yield ""
-    yield f"{'table':14}{'entities':>12}{'changed':>10}{'added':>10}{'removed':>10}{'no events':>12}"
+    yield f"{'table':18}{'entities':>12}{'changed':>10}{'added':>10}{'removed':>10}{'no events':>12}"
     for kind, name in NAMES.items():
         if (table := report.tables.get(kind)) is not None:
             counts = f"{table.checked:12,}{table.changed:10,}{table.added:10,}{table.removed:10,}"
-            yield f"{name:14}{counts}{table.without_events:12,}"
+            yield f"{name:18}{counts}{table.without_events:12,}"
     yield from _column_lines(report)
     if cost:
         yield from _cost_lines(report)

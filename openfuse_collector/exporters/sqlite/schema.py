@@ -177,9 +177,37 @@ CREATE TABLE openfuse_raw_spans (
 CREATE UNIQUE INDEX openfuse_raw_spans_once ON openfuse_raw_spans (openfuse_trace, source);
 """
 
+DATASET_RUN_ITEMS = """
+CREATE TABLE dataset_run_items (
+  project_id TEXT NOT NULL,
+  id TEXT NOT NULL,
+  dataset_run_created_at INTEGER NOT NULL,
+  dataset_id TEXT,
+  dataset_run_id TEXT,
+  dataset_item_id TEXT,
+  trace_id TEXT,
+  observation_id TEXT,
+  dataset_run_name TEXT,
+  dataset_item_version INTEGER,
+  created_at INTEGER,
+  updated_at INTEGER,
+  is_deleted INTEGER DEFAULT 0,
+  error TEXT,
+  dataset_run_description TEXT,
+  dataset_run_metadata TEXT,
+  dataset_item_input TEXT,
+  dataset_item_expected_output TEXT,
+  dataset_item_metadata TEXT,
+  PRIMARY KEY (project_id, id)
+);
+CREATE INDEX dataset_run_items_by_run ON dataset_run_items (project_id, dataset_run_id, dataset_run_created_at);
+CREATE INDEX dataset_run_items_by_trace ON dataset_run_items (trace_id) WHERE trace_id IS NOT NULL;
+"""
+
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("0001 tables", RAW_EVENTS + TRACES + OBSERVATIONS + SCORES + OWN),
     ("0002 raw spans", RAW_SPANS),
+    ("0003 dataset run items", DATASET_RUN_ITEMS),
 )
 """Applied in order, each once. Never edit one that was released; add the next."""
 

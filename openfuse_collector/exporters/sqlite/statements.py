@@ -19,7 +19,12 @@ from openfuse_collector.signals import Origin, RawSpan, Signal
 LOOKUP = 500
 """Keys asked for in one statement; SQLite's limit on variables is far above."""
 
-TABLES = {"trace": "traces", "observation": "observations", "score": "scores"}
+TABLES = {
+    "trace": "traces",
+    "observation": "observations",
+    "score": "scores",
+    "dataset_run_item": "dataset_run_items",
+}
 """Entity type -> projection."""
 
 INSERT_RAW = "INSERT INTO raw_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"

@@ -10,8 +10,9 @@ from openfuse_collector.events.event import Event
 from openfuse_collector.receivers.langfuse.telemetry import Happenings
 from openfuse_collector.signals import Origin
 
-PATIENCE = 8.0
-"""Seconds a call may wait for the journal. The shortest time-out of the SDKs is ten, and a 429 before it makes them send again."""
+PATIENCE = 4.0
+"""Seconds a call may wait for the journal. The shortest time-out of the SDKs is five (Python 3 and later, JavaScript), and a 429 before
+it makes them send again."""
 
 
 class Keeper:

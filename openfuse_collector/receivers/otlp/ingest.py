@@ -21,8 +21,9 @@ from openfuse_collector.receivers.otlp.sender import Sender, sender_of
 from openfuse_collector.receivers.otlp.telemetry import COUNTED, Happenings
 from openfuse_collector.signals import Origin, Signal
 
-PATIENCE = 8.0
-"""Seconds a request may wait for the journal. SDKs give up after ten, and an answer they no longer wait for helps nobody."""
+PATIENCE = 4.0
+"""Seconds a request may wait for the journal. OpenTelemetry's exporters give up after ten, those that Langfuse's SDKs set up after five,
+and an answer they no longer wait for helps nobody."""
 
 
 class Shared:

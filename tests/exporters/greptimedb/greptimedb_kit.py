@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -98,3 +99,17 @@ def store(server: Server, *batches: Sequence[Event]) -> None:
 def as_stored(entity_type: str, row: dict[str, Any]) -> dict[str, Any]:
     """A projector's row without what depends on the history of writing."""
     return {column: row[column] for column in COLUMNS[entity_type] if column != "eav_generation"}
+
+
+def comparable(entity_type: str, stored: dict[str, Any]) -> dict[str, Any]:
+    """Numbers as numbers, JSON as values."""
+    out = as_stored(entity_type, stored)
+    for column, value in out.items():
+        if type(value) is str and column.endswith("_cost"):
+            out[column] = float(value)
+        elif type(value) is str and value[:1] in ("{", "["):
+            try:
+                out[column] = json.loads(value)
+            except ValueError:
+                pass
+    return out

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from greptimedb_kit import Server, as_stored, export, exporter, store
+from greptimedb_kit import Server, comparable, export, exporter, store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -275,7 +275,7 @@ def _check(server: Server, project: str, events: Sequence[Event]) -> None:
         assert stored == []
         return
     expected = row(entity.type, enrich(entity.type, record))
-    assert [_comparable(entity.type, found) for found in stored] == [_comparable(entity.type, expected)]
+    assert [comparable(entity.type, found) for found in stored] == [comparable(entity.type, expected)]
     raw = server.table("raw_events", f"project_id = '{project}'")
     assert {found["event_id"] for found in raw} == {one.id for one in events}
     for side in SIDE_TABLES[entity.type]:
@@ -283,17 +283,3 @@ def _check(server: Server, project: str, events: Sequence[Event]) -> None:
             found for found in server.visible(side.name, PROJECTIONS[entity.type]) if found["project_id"] == project
         ]
         assert len(made) == len(list(side.keys(expected))), side.name
-
-
-def _comparable(entity_type: str, stored: dict[str, Any]) -> dict[str, Any]:
-    """Numbers as numbers, JSON as values."""
-    out = as_stored(entity_type, stored)
-    for column, value in out.items():
-        if type(value) is str and column.endswith("_cost"):
-            out[column] = float(value)
-        elif type(value) is str and value[:1] in ("{", "["):
-            try:
-                out[column] = json.loads(value)
-            except ValueError:
-                pass
-    return out

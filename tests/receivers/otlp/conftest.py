@@ -1,30 +1,14 @@
-"""Receivers for tests, stopped when the test is over."""
+"""What `start` starts in this folder."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 
 import pytest
-from otlp_harness import Running, Start, run_receiver
+from otlp_harness import Running, run_receiver
 
 
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Call it to start a receiver: `await start(http=HttpConfig(...))`."""
-    started: list[Running] = []
-
-    async def run(**options: object) -> Running:
-        started.append(await run_receiver(**options))  # type: ignore[arg-type]
-        return started[-1]
-
-    yield run
-    for running in started:
-        if running.intake.gate is not None:
-            running.intake.gate.set()
-        await running.receiver.shutdown()
-
-
-@pytest.fixture
-async def running(start: Start) -> Running:
-    """A receiver with the default settings."""
-    return await start()
+@pytest.fixture(name="run_receiver")
+def run_receiver_fixture() -> Callable[..., Awaitable[Running]]:
+    """Starts one receiver of this kind on free ports."""
+    return run_receiver

@@ -1,11 +1,15 @@
 """Langfuse for Python 2: everything it can say, against the host in the environment. Prints what it was told."""
 
+import base64
 import json
 import sys
 
 import langfuse
 from langfuse import Langfuse
+from langfuse.media import LangfuseMedia
 from langfuse.model import ModelUsage
+
+IMAGE = base64.b64encode(b"\x89PNG not really").decode()
 
 client = Langfuse(flush_at=4, max_retries=5)
 auth = client.auth_check()
@@ -25,7 +29,9 @@ generation.end(output={"text": "done"}, usage=ModelUsage(input=3, output=4, unit
 legacy = trace.generation(id="generation-2", usage={"promptTokens": 5, "completionTokens": 6})
 trace.event(id="event-1", name="noted", level="WARNING", status_message="careful")
 span.end(output="out")
-trace.update(output={"a": 1}, public=True)
+trace.update(
+    output={"a": 1}, public=True, metadata={"image": LangfuseMedia(base64_data_uri=f"data:image/png;base64,{IMAGE}")}
+)
 trace.score(id="score-1", name="quality", value=0.9, comment="ok")
 client.score(
     id="score-2", trace_id="trace-1", observation_id="span-1", name="label", value="good", data_type="CATEGORICAL"
