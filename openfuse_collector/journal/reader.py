@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,6 +55,7 @@ class Reader:
         self._file: SegmentReader | None = None
         self._held: tuple[Item | None, int] | None = None
         self._busy = Lock()
+        self._floor = 0
 
     def take(
         self, max_items: int, max_bytes: int, linger: float, wait: float, count: Callable[[Item], int]
@@ -76,6 +77,7 @@ class Reader:
         deadline = monotonic() + wait
         patience = max(deadline, monotonic() + PATIENCE)
         while not self._source.tail.closed and (not items or (room > 0 and space > 0)):
+            self._skip()
             entry = self._peek()
             if entry is None:
                 if not self._wait(deadline):
@@ -100,10 +102,26 @@ class Reader:
         """Everything below `offset` is finished for good; never moves back."""
         self._on_commit(offset)
 
+    def skip_to(self, offset: int) -> None:
+        """Take nothing below `offset` any more. From any thread."""
+        self._floor = max(self._floor, offset)
+
+    def until(self, offset: int) -> Iterator[Item]:
+        """Wanted records between the position and `offset`, one at a time; ends early where the disk cannot be read."""
+        while self.position < offset and (entry := self._peek()) is not None:
+            self._held, self.position = None, entry[1]
+            if entry[0] is not None:
+                yield entry[0]
+        self._leave()
+
     def close(self) -> None:
         """Give the open file back, once a `take` under way is over."""
         with self._busy:
             self._leave()
+
+    def _skip(self) -> None:
+        if self.position < self._floor:
+            self._held, self.position = None, self._floor
 
     def _leave(self) -> None:
         file, self._file = self._file, None

@@ -146,7 +146,8 @@ async def test_what_nobody_takes_any_more_is_counted(config: CollectorConfig, tm
     await machine.accept(request(2))
     assert await machine.stop()
     assert count(tmp_path / "a.db", "traces") == 1
-    assert metric(machine.metrics, "openfuse_journal_unclaimed_requests_total", receiver="otlp/renamed") == 1
+    unclaimed = metric(machine.metrics, "openfuse_journal_unclaimed_requests_total", receiver="otlp/renamed")
+    assert unclaimed == 2  # once on the way to each destination of the pipeline
 
 
 async def test_an_exporter_reached_by_two_ways_keeps_no_cursor(tmp_path: Path) -> None:
