@@ -13,8 +13,8 @@ from openfuse_collector.errors import OverloadError, PermanentError, RetryableEr
 from openfuse_collector.journal.bounds import Bounds, Refusal
 from openfuse_collector.journal.record import HEADER_SIZE
 from openfuse_collector.signals import Origin
+from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
-from openfuse_collector.telemetry.seldom import Seldom
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -71,7 +71,7 @@ class Writer:
         self._refused = metrics.counter(
             "openfuse_journal_refused_requests", "Requests not taken, by the bound that was reached.", ("reason",)
         )
-        self._seldom = Seldom()
+        self._limited = Limited(log)
         self._queue: deque[Pending] = deque()
         self._queued = 0
         self._wake = Condition()
@@ -187,15 +187,13 @@ class Writer:
     def refuse(self, refusal: Refusal, requests: int = 1) -> RetryableError:
         """The answer to requests that are not taken, counted and logged. From any thread."""
         self._refused.labels(refusal.reason).inc(requests)
-        left_out = self._seldom.due(refusal.reason)
-        if left_out is not None:
-            self._log.warning(
-                "requests refused by the journal, senders are told to retry",
-                reason=refusal.reason,
-                why=refusal.message,
-                remedy=REMEDIES[refusal.reason],
-                **({"not_logged": left_out} if left_out else {}),
-            )
+        self._limited.warning(
+            refusal.reason,
+            "requests refused by the journal, senders are told to retry",
+            reason=refusal.reason,
+            why=refusal.message,
+            remedy=REMEDIES[refusal.reason],
+        )
         return OverloadError(refusal.message, after=refusal.after)
 
 

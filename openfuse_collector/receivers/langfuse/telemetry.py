@@ -8,7 +8,7 @@ from openfuse_collector.component import Settings
 from openfuse_collector.receivers.langfuse import METRICS
 from openfuse_collector.receivers.langfuse.calls import Judged
 from openfuse_collector.receivers.langfuse.failures import AnswerError
-from openfuse_collector.telemetry.seldom import Seldom
+from openfuse_collector.receivers.otlp.telemetry import Seldom
 
 TRANSPORT = "http"
 

@@ -5,6 +5,8 @@ Log lines about senders are written at most once in ten seconds per kind, with t
 
 from __future__ import annotations
 
+import time
+
 from prometheus_client import Counter
 
 from openfuse_collector.component import Settings
@@ -13,12 +15,32 @@ from openfuse_collector.pdata.forms import FORMS
 from openfuse_collector.pdata.status import Failure
 from openfuse_collector.receivers.otlp import METRICS
 from openfuse_collector.signals import Signal
-from openfuse_collector.telemetry.seldom import Seldom
+
+QUIET = 10.0
+"""Seconds between two log lines of one kind."""
 
 COUNTED = {Signal.TRACES: "spans", Signal.LOGS: "log_records"}
 """Signal -> its word in the names of metrics."""
 
 _LABELS = ("receiver", "transport")
+
+
+class Seldom:
+    """Lets one log line of a kind pass per interval and counts the others."""
+
+    def __init__(self, interval: float = QUIET) -> None:
+        self._interval = interval
+        self._next: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
+
+    def due(self, kind: str) -> int | None:
+        """How many lines were left out since the last one, None when this one is left out too."""
+        now = time.monotonic()
+        if now < self._next.get(kind, 0.0):
+            self._left_out[kind] = self._left_out.get(kind, 0) + 1
+            return None
+        self._next[kind] = now + self._interval
+        return self._left_out.pop(kind, 0)
 
 
 class Happenings:
