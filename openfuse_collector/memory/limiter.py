@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from openfuse_collector.errors import OverloadError
 from openfuse_collector.memory.allocator import trim
 from openfuse_collector.memory.limits import MIB, Limits
+from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 from openfuse_collector.telemetry.process import rss_bytes
 
@@ -46,9 +47,8 @@ class MemoryLimiter:
         self.on_pressure: list[Callable[[], None]] = []
         """Called beyond the hard limit, on a thread of their own: drop what can be made again."""
         self._read = rss
-        self._log = log
+        self._log = Limited(log)
         self._reclaimed_at = 0.0
-        self._over = False
         self._refused = metrics.counter(
             "openfuse_memory_refused_requests", "Requests refused because memory is short (service::memory_limiter)."
         )
@@ -110,16 +110,13 @@ class MemoryLimiter:
         self._reclaims.inc()
 
     def _tell(self, limits: Limits) -> None:
-        """One line when it becomes too much and one when it is over; the refusals themselves are logged by the receivers."""
-        if self.pressed == self._over:
-            return
-        self._over = self.pressed
-        fields = {"rss_mib": self.rss // MIB, "soft_mib": limits.soft // MIB, "hard_mib": limits.hard // MIB}
-        if self._over:
+        """Senders that come back in step make it go up and down: one line a minute; the receivers log what they refuse."""
+        if self.pressed:
             self._log.warning(
+                "pressed",
                 "memory is short, senders are told to retry",
-                **fields,
-                remedy="raise service::memory_limiter::limit_mib, or lower receivers::otlp::max_in_flight and pipelines' batch::max_bytes",
+                rss_mib=self.rss // MIB,
+                soft_mib=limits.soft // MIB,
+                hard_mib=limits.hard // MIB,
+                remedy="raise service::memory_limiter::limit_mib, or lower receivers::otlp::max_in_flight and batch::max_bytes",
             )
-        else:
-            self._log.info("memory is enough again", **fields)
