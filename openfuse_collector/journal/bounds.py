@@ -13,6 +13,9 @@ from openfuse_collector.journal.log import SegmentedLog
 MAX_QUEUED = 128 * 1024 * 1024
 """Bytes that may wait for the writer."""
 
+ORDINARY = 1024 * 1024
+"""Bytes of a request for which there should be room, or the journal, or a pipeline, counts as full."""
+
 MAX_RECORD = 0xFFFF_FFFF
 """What the length fields of a record can say."""
 

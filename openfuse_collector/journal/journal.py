@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from openfuse_collector.journal.bounds import Bounds
+from openfuse_collector.journal.bounds import ORDINARY, Bounds
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.config import JournalConfig
 from openfuse_collector.journal.cursors import GRACE, Cursors
@@ -320,8 +320,8 @@ class Journal:
             self._writer.recovered()
 
     def _judge(self) -> None:
-        """Whether anything would be taken at all, and since when not."""
-        refusal = self._writer.failing or self._bounds.refusal(1, 0)
+        """Whether a request of ordinary size would be taken, and since when not."""
+        refusal = self._writer.failing or self._bounds.refusal(ORDINARY, 0)
         if refusal is None:
             self.trouble = None
         elif self.trouble is None or self.trouble.reason != refusal.reason:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from openfuse_collector.journal.bounds import Bounds, Refusal
+from openfuse_collector.journal.bounds import ORDINARY, Bounds, Refusal
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.cursors import Cursors
 from openfuse_collector.journal.reader import Reader, Source
@@ -89,9 +89,9 @@ class Quotas:
         return self._pipelines[name].quota.parks
 
     def full(self, name: str) -> bool:
-        """Whether a pipeline is as far behind as it may be."""
-        bound = self.bound(name)
-        return bound is not None and self.backlog(name) >= bound
+        """Whether a pipeline is so far behind that a request of ordinary size would be one too many."""
+        bound, backlog = self.bound(name), self.backlog(name)
+        return bound is not None and backlog > 0 and backlog + ORDINARY > bound
 
     def refusal(self, origin: Origin, size: int) -> Refusal | None:
         """Why a record of `size` bytes cannot be taken for the pipelines that want it; None when it can.

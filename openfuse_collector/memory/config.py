@@ -33,7 +33,7 @@ class MemoryLimiterConfig:
             yield "limit_percentage must be between 1 and 100"
         if self.spike_limit_mib < 0:
             yield "spike_limit_mib must not be negative"
-        if self.limit_mib and self.spike_limit_mib >= self.limit_mib:
+        if self.limit_mib and self.limit_mib > 0 and self.spike_limit_mib >= self.limit_mib:
             yield "spike_limit_mib must be smaller than limit_mib"
         if not 0 <= self.spike_limit_percentage <= 100:
             yield "spike_limit_percentage must be between 0 and 100"
