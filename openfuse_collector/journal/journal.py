@@ -26,6 +26,7 @@ from openfuse_collector.journal.segment import Segment
 from openfuse_collector.journal.tail import Tail
 from openfuse_collector.journal.writer import Pending, Writer
 from openfuse_collector.signals import Item, Origin
+from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Journal:
         self._continue_behind_cursors()
         self._cache = DecodedCache(config.cache_size)
         self._tail = Tail(self._log.end)
-        self._source = Source(self._log, self._tail, self._cache, files, self._damage, decode, log)
+        self._source = Source(self._log, self._tail, self._cache, files, self._damage, decode, Limited(log))
         self._bounds = Bounds(directory, config, files, self._log)
         self._quotas = Quotas(self._source, self._cursors, self._bounds, config.max_size, metrics, log)
         self._config = config

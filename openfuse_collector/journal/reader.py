@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.damage import DamageReport
@@ -15,9 +15,7 @@ from openfuse_collector.journal.record import decode_origin
 from openfuse_collector.journal.segment import Segment, SegmentReader, Stretch
 from openfuse_collector.journal.tail import Tail
 from openfuse_collector.signals import Item, Origin
-
-if TYPE_CHECKING:
-    from structlog.stdlib import BoundLogger
+from openfuse_collector.telemetry.limited import Limited
 
 PATIENCE = 0.25
 """Seconds a `take` may spend on records its pipeline does not want, however short its `wait`."""
@@ -32,7 +30,7 @@ class Source(NamedTuple):
     files: Files
     damage: DamageReport
     decode: Callable[[Origin, bytes], Any]
-    logger: BoundLogger
+    log_seldom: Limited
 
 
 class Reader:
@@ -163,7 +161,9 @@ class Reader:
             found = file.stretch(self.position, segment.end)
             return self._item(file, found), found.end
         except OSError as error:  # out of file handles, a detached volume: the data may well be there
-            self._source.logger.warning("journal cannot be read, trying again", offset=self.position, error=str(error))
+            self._source.log_seldom.warning(
+                "unreadable", "journal cannot be read, trying again", offset=self.position, error=str(error)
+            )
             return None
 
     def _segment(self) -> Segment | None:

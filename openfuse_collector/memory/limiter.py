@@ -32,8 +32,8 @@ class MemoryLimiter:
     """One per service. `fits`, `hold` and `refuse` on the event loop, `pressed` from anywhere.
 
     Beyond the soft limit requests are refused and pipelines take one batch at a time; beyond the hard limit garbage is
-    collected and caches are dropped too. A request that comes when no other is under way is taken up to the hard limit, or one
-    larger than what is left below the soft one would be refused for ever.
+    collected and caches are dropped too. When no other request is under way one is taken if it fits below the hard limit, and
+    whatever its size below the soft one: else a request larger than what is left would be refused for ever.
     """
 
     def __init__(
@@ -72,9 +72,10 @@ class MemoryLimiter:
         """Whether `size` bytes more may be taken now, by a request that holds `own` bytes already."""
         if self.limits is None:
             return True
-        if self.held <= own:
-            return self.rss <= self.limits.hard
-        return self.rss + (self.held + size) * GROWTH <= self.limits.soft
+        if self.held > own:
+            return self.rss + (self.held + size) * GROWTH <= self.limits.soft
+        alone = self.limits.soft if size * GROWTH > self.limits.hard - self.rss and not own else self.limits.hard
+        return self.rss <= alone
 
     def hold(self, more: int) -> None:
         """Requests under way take so many bytes more (or less)."""

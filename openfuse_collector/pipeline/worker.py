@@ -19,6 +19,7 @@ from openfuse_collector.pipeline.exporter_state import ExporterState
 from openfuse_collector.pipeline.retry import RetryConfig, Stopped, pause
 from openfuse_collector.pipeline.split import parts
 from openfuse_collector.signals import Batch
+from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
 QUEUED_BATCHES = 2
@@ -51,6 +52,7 @@ class ExporterWorker:
         self._dead_letters = dead_letters
         self._log = log
         self._metrics = metrics
+        self._limited = Limited(log)
         self.state = ExporterState()
         self._retries = metrics.counter(
             "openfuse_exporter_retries", "Export calls that failed and were, or will be, repeated.", ["exporter"]
@@ -144,6 +146,8 @@ class ExporterWorker:
                     return
                 self._wait(delays, RetryableError(str(error)))
             else:
+                if self.state.attempts:
+                    self._log.info("exports succeed again", failed_attempts=self.state.attempts)
                 self.state.succeeded()
                 self._counter("sent", batch).inc(_count(batch))
                 return
@@ -153,7 +157,14 @@ class ExporterWorker:
         delay = max(next(delays), error.after or 0)
         self.state.failed(str(error))
         self._retries.inc()
-        self._log.warning("export failed, will retry", error=str(error), retry_in=round(delay, 3))
+        self._limited.warning(
+            "retry",
+            "export failed, will retry",
+            error=str(error),
+            retry_in=round(delay, 3),
+            attempt=self.state.attempts,
+            remedy="see to the destination; what waits is in the journal, and `/status` shows how much",
+        )
         pause(self._stopping, delay)
 
     def _narrow(self, batch: Batch, reason: str) -> None:
