@@ -1,0 +1,67 @@
+"""Minutes of a store that is slower than its senders: `make test-soak`, or `pytest -m soak` with $OPENFUSE_SOAK_SECONDS (180)."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from opentelemetry.sdk.trace.export import SpanExportResult
+
+from tests.collector_process import CollectorProcess, wait_until
+from tests.test_backpressure import EXPORTERS, held_up, spans, stored
+
+SECONDS = float(os.environ.get("OPENFUSE_SOAK_SECONDS", "180"))
+BATCH = 200
+LIMIT_MIB = 300
+SETS = {
+    "exporters.sqlite.busy_timeout": "50ms",
+    "service.memory_limiter.limit_mib": LIMIT_MIB,
+    "service.pipelines.traces.max_backlog": "4MiB",
+    "exporters.sqlite/beside.path": "beside.db",
+    "connectors.genai/beside": "{}",
+    "service.pipelines.traces/beside": "{receivers: [otlp], exporters: [genai/beside]}",
+    "service.pipelines.events/beside": "{receivers: [genai/beside], exporters: [sqlite/beside]}",
+}
+
+
+@pytest.mark.soak
+def test_a_slow_store_for_minutes(start_collector: Callable[..., CollectorProcess]) -> None:
+    """Stock exporters send without a pause; the store writes for a fifth of the time. Nothing is lost, memory keeps its limit,
+    and the pipeline beside it has everything at the same time."""
+    collector = start_collector(sets=SETS)
+    over = threading.Event()
+    numbers, peaks = itertools.count(), [0.0]
+
+    def sender(protocol: str) -> int:
+        exporter, sent = EXPORTERS[protocol](collector), 0
+        while not over.is_set():
+            result = exporter.export(spans(BATCH, f"peer {next(numbers)}"))
+            assert result is SpanExportResult.SUCCESS
+            sent += BATCH
+        exporter.shutdown()
+        return sent
+
+    with ThreadPoolExecutor(4) as pool:
+        senders = [pool.submit(sender, protocol) for protocol in ("grpc", "http") * 2]
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            with held_up(collector.store):
+                time.sleep(2)
+                peaks.append(collector.metric("otelcol_process_memory_rss"))
+            time.sleep(0.5)
+        over.set()
+        sent = sum(future.result() for future in senders)
+    wait_until(
+        lambda: stored(collector) == sent, lambda: f"{stored(collector)} of {sent} stored:\n{collector.log}", 300
+    )
+    assert collector.metric("otelcol_receiver_refused_spans_total") > 0
+    assert max(peaks) <= (LIMIT_MIB << 20) + (1 << 20)
+    assert collector.metric("openfuse_store_written_rows_total", exporter="sqlite/beside", table="observation") == sent
+    print(
+        f"{sent} spans, {collector.metric('otelcol_receiver_refused_spans_total'):.0f} refused, peak {max(peaks) / (1 << 20):.0f} MiB"
+    )
