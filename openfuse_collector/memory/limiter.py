@@ -31,8 +31,8 @@ RECLAIM_EVERY = 1.0
 class MemoryLimiter:
     """One per service. `fits`, `hold` and `refuse` on the event loop, `pressed` from anywhere.
 
-    Beyond the soft limit requests are refused and pipelines take one batch at a time; beyond the hard limit garbage is
-    collected and caches are dropped too. When no other request is under way one is taken if it fits below the hard limit, and
+    Beyond the soft limit requests are refused, pipelines take one batch at a time and caches are dropped; beyond the hard limit
+    garbage is collected too. When no other request is under way one is taken if it fits below the hard limit, and
     whatever its size below the soft one: else a request larger than what is left would be refused for ever.
     """
 
@@ -45,7 +45,7 @@ class MemoryLimiter:
         self.held = 0
         """Bytes of all requests under way, as they came."""
         self.on_pressure: list[Callable[[], None]] = []
-        """Called beyond the hard limit, on a thread of their own: drop what can be made again."""
+        """Called beyond the soft limit, on a thread of their own: drop what can be made again."""
         self._read = rss
         self._log = Limited(log)
         self._reclaimed_at = 0.0
@@ -103,9 +103,9 @@ class MemoryLimiter:
             await asyncio.sleep(interval)
 
     def _reclaim(self, hard: bool) -> None:
+        for drop in self.on_pressure:
+            drop()
         if hard:
-            for drop in self.on_pressure:
-                drop()
             gc.collect()
         trim()
         self._reclaims.inc()
