@@ -6,13 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find openfuse_collector config -name '*.py' -o -name '*.yaml' 2>/dev/null)
 
-.PHONY: run test fuzz docs lint format types bench bench-map bench-ingestion bench-enrichment bench-updates clean
+.PHONY: run test test-long fuzz docs lint format types bench bench-map bench-ingestion bench-enrichment bench-updates clean
 
 run: $(VENV)/.installed  ## start the collector on its embedded store
 	$(BIN)/openfuse-collector run $(ARGS)
 
 test: $(VENV)/.installed-dev  ## all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+test-long: $(VENV)/.installed-dev  ## the long forms of tests: whole corpora, minutes of load, every crash point
+	$(BIN)/python -m pytest -m long -s $(ARGS)
 
 fuzz: $(VENV)/.installed-dev  ## damaged requests through decoding, mapping and fold; ARGS="--executions 200000 --seed 1"
 	$(BIN)/python -m tests.fuzz.run $(ARGS)

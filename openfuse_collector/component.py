@@ -15,6 +15,7 @@ from openfuse_collector.signals import Batch, Origin, Signal
 if TYPE_CHECKING:
     import structlog
 
+    from openfuse_collector.memory import MemoryLimiter
     from openfuse_collector.pipeline.dead_letters import DeadLetters
     from openfuse_collector.telemetry.metrics import Metrics
 
@@ -46,6 +47,10 @@ class Health:
         self.ready = False
         self.since = time.time()
         """Epoch seconds of the last change."""
+        self.trouble: Callable[[], tuple[str, float] | None] = lambda: None
+        """Why nothing is taken at the moment, and since when (epoch seconds)."""
+        self.status: Callable[[], dict[str, Any]] = dict
+        """All there is to say about the service, as JSON values. On the event loop."""
 
     def set(self, ready: bool) -> None:
         """Change the state."""
@@ -85,6 +90,8 @@ class Settings:
     http_port: SharedPort = field(default_factory=SharedPort)
     extensions: Mapping[ComponentID, Any] = field(default_factory=dict)
     """The extensions in use; they are made before everything else."""
+    memory: MemoryLimiter | None = None
+    """Asked by receivers before they take a request."""
 
     def extension(self, type: str) -> Any | None:
         """The extension of that type, None when none is in use."""
@@ -171,6 +178,9 @@ class Factory:
     """Connectors only: the signals that come out."""
     durable: bool = True
     """Exporters only: whether what `export` returned from survives a power cut of the destination. If not, the journal keeps it a while."""
+    forwards: bool = False
+    """Exporters only: whether it passes data on to another system instead of being where the data is kept. Pipelines to such
+    destinations park when they fall behind (`on_full`); all others make senders wait."""
     stability: str = "alpha"
     aliases: tuple[str, ...] = ()
     """Older names that keep working."""

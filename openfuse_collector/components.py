@@ -39,8 +39,8 @@ REPLACED: dict[tuple[Kind, str], str] = {
         "(timeout, max_items, max_bytes) if the defaults do not suit"
     ),
     (Kind.PROCESSOR, "memory_limiter"): (
-        "memory is bounded by the journal here: beyond service::journal::max_size senders are told to retry later; "
-        "take the processor out and set max_size and cache_size if the defaults do not suit"
+        "memory is limited for the whole service here, and before data is taken; take the processor out and move its settings "
+        "to service::memory_limiter if the defaults do not suit"
     ),
 }
 """Well-known Collector components whose work is done elsewhere here, and where."""

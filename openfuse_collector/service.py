@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -23,9 +23,14 @@ from openfuse_collector.config.service import CollectorConfig, MetricsConfig
 from openfuse_collector.config.types import Duration
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.journal import Journal, JournalConfig
+from openfuse_collector.memory import MemoryLimiter, limits_of
+from openfuse_collector.memory.allocator import tune
+from openfuse_collector.memory.available import available_memory, physical_memory
 from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.graph import Builder, Graph
 from openfuse_collector.pipeline.graph import stop as stop_component
+from openfuse_collector.pipeline.queued import Queued
+from openfuse_collector.pipeline.status import status_of
 from openfuse_collector.signals import Origin, Signal
 from openfuse_collector.telemetry.logs import configure_logs
 from openfuse_collector.telemetry.loop import watch_loop
@@ -45,6 +50,7 @@ def run(config: CollectorConfig) -> int:
     """Run until SIGTERM or SIGINT. Gives the exit code: 0 after a clean stop, 1 when something could not start."""
     log = configure_logs(config.service.telemetry.logs.level, config.service.telemetry.logs.encoding)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    tune()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(Service(config, log).run())
@@ -92,13 +98,27 @@ def decode(origin: Origin, payload: bytes) -> Any:
 class JournalIntake:
     """What receivers write to."""
 
-    def __init__(self, journal: Journal, signals: frozenset[Signal] = frozenset(Signal)) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        signals: frozenset[Signal] = frozenset(Signal),
+        queues: Mapping[tuple[Signal, str], Sequence[Queued]] | None = None,
+    ) -> None:
         self._journal = journal
+        self._queues = queues or {}
         self.signals = signals
 
     async def accept(self, origin: Origin, payload: bytes, data: Any, items: int) -> None:
         """Append and wait for the disk."""
-        await self._journal.append(origin, payload, data)
+        queues = self._queues.get((origin.signal, origin.receiver), ())
+        for queued in queues:  # before the pipelines can see it
+            queued.add(items)
+        try:
+            await self._journal.append(origin, payload, data)
+        except BaseException:
+            for queued in queues:
+                queued.add(-items)
+            raise
 
 
 class Service:
@@ -115,6 +135,8 @@ class Service:
         )
         self._http_port = SharedPort()
         self._extensions: dict[ComponentID, Component] = {}
+        available = available_memory(physical_memory())
+        self._memory = MemoryLimiter(limits_of(config.service.memory_limiter, available), self._metrics, log)
 
     async def run(self) -> int:
         """Start, wait for a signal, stop. Raises CollectorError when something cannot start; whatever had started is stopped then."""
@@ -122,13 +144,18 @@ class Service:
         stop = _signals()
         journal = Journal.open(journal_config(self._config), self._metrics, self._log, decode=decode)
         self._instance = journal.instance
-        watch = asyncio.create_task(watch_loop(self._metrics))
+        self._memory.on_pressure.append(journal.drop_cache)
+        watches = (
+            asyncio.create_task(watch_loop(self._metrics)),
+            asyncio.create_task(self._memory.watch(self._config.service.memory_limiter.check_interval)),
+        )
         graph, patience = None, 0.0
         stop_metrics: Callable[[], None] = lambda: None  # noqa: E731
         try:
             stop_metrics = self._serve_metrics(self._config.service.telemetry.metrics)
             self._make_extensions()
             graph = self._build(journal)
+            self._report(journal, graph, began)
             await self._start(graph)
             patience = self._config.service.shutdown_timeout
             self._log.info(
@@ -138,7 +165,8 @@ class Service:
         finally:
             self._health.set(ready=False)
             await self._stop(graph, patience)
-            watch.cancel()
+            for watch in watches:
+                watch.cancel()
             await asyncio.to_thread(journal.close)
             stop_metrics()
         self._log.info("stopped")
@@ -185,11 +213,29 @@ class Service:
         def intake(settings: Settings) -> Intake:
             pipelines = self._config.service.pipelines.items()
             wired = (id.signal for id, pipeline in pipelines if settings.id in pipeline.receivers)
-            return JournalIntake(journal, frozenset(wired))
+            return JournalIntake(journal, frozenset(wired), builder.queues)
 
-        return Builder(
-            self._config, journal, intake, self._settings, self._dead_letters, self._crashed, self._metrics
-        ).build()
+        builder = Builder(
+            self._config,
+            journal,
+            intake,
+            self._settings,
+            self._dead_letters,
+            self._crashed,
+            self._metrics,
+            lambda: self._memory.pressed,
+        )
+        return builder.build()
+
+    def _report(self, journal: Journal, graph: Graph, began: float) -> None:
+        """What the health endpoint tells from now on."""
+
+        def trouble() -> tuple[str, float] | None:
+            found = journal.trouble
+            return found and (f"{found.reason}: {found.message}", found.since)
+
+        self._health.trouble = trouble
+        self._health.status = lambda: status_of(journal, graph, self._memory, self._health, time.monotonic() - began)
 
     def _make_extensions(self) -> None:
         """In the order the configuration lists them; a later one sees the earlier ones."""
@@ -202,7 +248,15 @@ class Service:
             **{"otelcol.component.id": str(id), "otelcol.component.kind": kind.value.removesuffix("s")}
         )
         return Settings(
-            id, log, self._metrics, self._dead_letters, self._instance, self._health, self._http_port, self._extensions
+            id,
+            log,
+            self._metrics,
+            self._dead_letters,
+            self._instance,
+            self._health,
+            self._http_port,
+            self._extensions,
+            self._memory,
         )
 
     def _serve_metrics(self, config: MetricsConfig) -> Callable[[], None]:

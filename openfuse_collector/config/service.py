@@ -17,6 +17,7 @@ from openfuse_collector.config.unmarshal import unmarshal
 from openfuse_collector.config.wiring import Wiring, check_wiring
 from openfuse_collector.errors import ConfigError
 from openfuse_collector.journal.config import JournalConfig
+from openfuse_collector.memory.config import MemoryLimiterConfig
 
 __all__ = [
     "BatchConfig",
@@ -63,6 +64,16 @@ class PipelineConfig:
     exporters: tuple[ComponentID, ...] = ()
     """Exporters, and connectors that consume this pipeline's signal."""
     batch: BatchConfig = field(default_factory=BatchConfig)
+    max_backlog: Size | None = None
+    """Bytes of the journal the pipeline may be behind. Default: `journal.max_size`, or a quarter of it for one that parks."""
+    on_full: Literal["refuse", "park"] | None = None
+    """At `max_backlog`: `refuse` tells senders to retry, `park` gives up the oldest requests. Default: destinations that keep
+    data refuse, those that forward it park."""
+
+    def validate(self) -> Iterator[str]:
+        """One sentence per mistake on this level."""
+        if self.max_backlog is not None and self.max_backlog < MIB:
+            yield "max_backlog must be at least 1MiB"
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,7 @@ class ServiceConfig:
     pipelines: dict[PipelineID, PipelineConfig] = field(default_factory=dict)
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     journal: JournalConfig = field(default_factory=JournalConfig)
+    memory_limiter: MemoryLimiterConfig = field(default_factory=MemoryLimiterConfig)
     shutdown_timeout: Duration = Duration(10)
     """How long a stop waits for exporters. What is unfinished then stays in the journal."""
 

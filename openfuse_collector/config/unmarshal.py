@@ -7,7 +7,7 @@ dataclass X) is on as soon as its key is written, even with nothing behind it. F
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
@@ -37,6 +37,7 @@ class Key(NamedTuple):
     field: str
     hint: Any
     required: bool
+    default: Any = MISSING
 
 
 def unmarshal(node: Node, cls: type[T], path: Path = ()) -> tuple[T | None, list[Problem]]:
@@ -56,10 +57,17 @@ def keys(cls: Any) -> dict[str, Key]:
     found = (field for field in fields(cls) if field.init)
     return {
         field.name.removesuffix("_"): Key(
-            field.name, hints[field.name], field.default is MISSING and field.default_factory is MISSING
+            field.name,
+            hints[field.name],
+            field.default is MISSING and field.default_factory is MISSING,
+            _default_of(field),
         )
         for field in found
     }
+
+
+def _default_of(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def section_of(hint: Any) -> type[Any] | None:
@@ -97,21 +105,24 @@ class _Reading:
         container = _CONTAINERS.get(get_origin(hint))
         return container() if container else self._fail(node, path, "must have a value")
 
-    def _dataclass(self, node: Node, cls: Any, path: Path) -> Any:
+    def _dataclass(self, node: Node, cls: Any, path: Path, defaults: Any = None) -> Any:
+        """A section. Keys that are not written keep their value in `defaults`, without it the defaults of the class."""
         if not isinstance(node.value, dict):
             return self._fail(node, path, f"expected a map, got {node.shape}")
         known, given = keys(cls), node.value
         for name in (name for name in given if name not in known):
             self._fail(given[name], (*path, name), f"unknown key{_instead(name, known)}")
         written = [(name, key) for name, key in known.items() if name in given]
-        read = {key.field: self._setting(given[name], key, (*path, name)) for name, key in written}
+        read = {key.field: self._setting(given[name], key, (*path, name), defaults) for name, key in written}
         filled = {field: value for field, value in read.items() if value is not _FAILED}
-        missing = [name for name, key in known.items() if key.required and key.field not in read]
+        required = [] if defaults is not None else [(name, key.field) for name, key in known.items() if key.required]
+        missing = [name for name, field in required if field not in read]
         for name in missing:
             self._fail(node, (*path, name), "must be set")
-        if any(key.required and key.field not in filled for key in known.values()):
+        if any(field not in filled for _, field in required):
             return _FAILED
-        value = cls(**{field: value for field, value in filled.items() if value is not _DEFAULT})
+        said = {field: value for field, value in filled.items() if value is not _DEFAULT}
+        value = cls(**said) if defaults is None else replace(defaults, **said)
         if len(filled) == len(read):
             self._check(value, node, path)
         unset = (key for name, key in known.items() if given.get(name) is None)
@@ -119,11 +130,15 @@ class _Reading:
             self._check_defaults(getattr(value, key.field), node, (*path, key.field.removesuffix("_")))
         return value
 
-    def _setting(self, node: Node, key: Key, path: Path) -> Any:
+    def _setting(self, node: Node, key: Key, path: Path, defaults: Any) -> Any:
+        """`defaults` is what the section has where nothing is written; what its sections have may differ from their class."""
         nothing = node.value is None and (node.text is None or not TEXTUAL.intersection(_members(key.hint)))
         takes_nothing = section_of(key.hint) is not None or NoneType in _members(key.hint) or key.hint is Any
         if nothing and not takes_nothing and not key.required:
             return _DEFAULT
+        default = key.default if defaults is None else getattr(defaults, key.field)
+        if is_dataclass(default) and {type(default), NoneType}.issuperset(_members(key.hint)):
+            return self._dataclass(Node({}, node.at) if nothing else node, type(default), path, default)
         return self.value(node, key.hint, path)
 
     def _check(self, value: Any, node: Node, path: Path) -> None:

@@ -4,6 +4,7 @@ from openfuse_collector.journal.config import JournalConfig
 from openfuse_collector.journal.errors import JournalError, JournalLocked
 from openfuse_collector.journal.files import Files, OsFiles
 from openfuse_collector.journal.journal import Journal
+from openfuse_collector.journal.quotas import Quota
 from openfuse_collector.journal.reader import Reader
 
-__all__ = ["Files", "Journal", "JournalConfig", "JournalError", "JournalLocked", "OsFiles", "Reader"]
+__all__ = ["Files", "Journal", "JournalConfig", "JournalError", "JournalLocked", "OsFiles", "Quota", "Reader"]

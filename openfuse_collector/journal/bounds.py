@@ -13,6 +13,9 @@ from openfuse_collector.journal.log import SegmentedLog
 MAX_QUEUED = 128 * 1024 * 1024
 """Bytes that may wait for the writer."""
 
+ORDINARY = 1024 * 1024
+"""Bytes of a request for which there should be room, or the journal, or a pipeline, counts as full."""
+
 MAX_RECORD = 0xFFFF_FFFF
 """What the length fields of a record can say."""
 
@@ -38,6 +41,8 @@ class Bounds:
         self._min_free = config.min_free_disk
         self._reserve = config.segment_size
         self._free = 0
+        self.parked = 0
+        """Bytes that only pipelines with a quota of their own hold back; they do not count against `max_size`."""
         with suppress(OSError):  # nothing is taken then until housekeeping could measure
             self.refresh()
 
@@ -52,7 +57,17 @@ class Bounds:
     @property
     def pressed(self) -> bool:
         """True when less than one segment's room is left: what is only kept for `retain` has to go."""
-        return self._log.size + self._reserve > self._max_size or self._free - self._reserve < self._min_free
+        return self._log.size - self.parked + self._reserve > self._max_size or self.disk_pressed
+
+    @property
+    def disk_pressed(self) -> bool:
+        """True when the file system has less than one segment's room left."""
+        return self._free - self._reserve < self._min_free
+
+    @property
+    def free(self) -> int:
+        """Bytes free on the file system, as measured last."""
+        return self._free
 
     @property
     def largest(self) -> int:
@@ -63,7 +78,7 @@ class Bounds:
         """Why `size` more bytes cannot be taken while `queued` are still unwritten; None when they can."""
         if queued and queued + size > MAX_QUEUED:
             return Refusal("queue", f"{queued} bytes are waiting for the journal's disk", 1.0)
-        if self._log.size + queued + size > self._max_size:
+        if self._log.size - self.parked + queued + size > self._max_size:
             return Refusal("max_size", f"the journal is full (max_size {self._max_size} bytes)", 2.0)
         if self._free - queued - size < self._min_free:
             return Refusal(

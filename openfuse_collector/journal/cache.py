@@ -39,6 +39,12 @@ class DecodedCache:
             while self._size > self._bound:
                 self._drop_oldest()
 
+    def clear(self) -> None:
+        """Forget everything; readers go to the disk."""
+        with self._lock:
+            while self._order:
+                self._drop_oldest()
+
     def drop_below(self, offset: int) -> None:
         """Every reader is at or behind `offset`."""
         with self._lock:

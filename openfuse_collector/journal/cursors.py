@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -102,10 +102,11 @@ class Cursors:
                 cursor.offset = offset
                 self._dirty = True
 
-    def low_water(self) -> int | None:
-        """Everything below is finished for every pipeline; None when nobody can say, because no pipeline has a cursor."""
+    def low_water(self, without: Collection[str] = ()) -> int | None:
+        """Everything below is finished for every pipeline but those named; None when there is no cursor to tell."""
         with self._lock:
-            return min((cursor.offset for cursor in self._cursors.values()), default=None)
+            offsets = (cursor.offset for name, cursor in self._cursors.items() if name not in without)
+            return min(offsets, default=None)
 
     def drop_orphans(self) -> None:
         """Forget cursors that no pipeline has claimed for `orphan_after` seconds; their names count as new from then on."""

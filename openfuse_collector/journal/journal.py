@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from openfuse_collector.journal.bounds import Bounds
+from openfuse_collector.journal.bounds import ORDINARY, Bounds
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.config import JournalConfig
 from openfuse_collector.journal.cursors import GRACE, Cursors
@@ -18,6 +18,7 @@ from openfuse_collector.journal.damage import DamageReport
 from openfuse_collector.journal.errors import JournalError
 from openfuse_collector.journal.files import Files, OsFiles
 from openfuse_collector.journal.log import SegmentedLog
+from openfuse_collector.journal.quotas import DEFAULT_QUOTA, Bounded, Quota, Quotas
 from openfuse_collector.journal.reader import Reader, Source
 from openfuse_collector.journal.record import encode_head, encode_origin
 from openfuse_collector.journal.recovery import check_last, find_segments, instance_id, take_lock
@@ -25,6 +26,7 @@ from openfuse_collector.journal.segment import Segment
 from openfuse_collector.journal.tail import Tail
 from openfuse_collector.journal.writer import Pending, Writer
 from openfuse_collector.signals import Item, Origin
+from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -38,6 +40,16 @@ MAX_OFFSET = 1 << 62
 
 CORRUPT_COPIES = 4
 """Segments' worth of damaged files kept aside."""
+
+
+class Trouble(NamedTuple):
+    """Why the journal takes nothing."""
+
+    reason: str
+    """Label of the metric of refusals."""
+    message: str
+    since: float
+    """Epoch seconds."""
 
 
 class Journal:
@@ -83,8 +95,12 @@ class Journal:
         self._continue_behind_cursors()
         self._cache = DecodedCache(config.cache_size)
         self._tail = Tail(self._log.end)
-        self._source = Source(self._log, self._tail, self._cache, files, self._damage, decode, log)
+        self._source = Source(self._log, self._tail, self._cache, files, self._damage, decode, Limited(log))
         self._bounds = Bounds(directory, config, files, self._log)
+        self._quotas = Quotas(self._source, self._cursors, self._bounds, config.max_size, metrics, log)
+        self._config = config
+        self.trouble: Trouble | None = None
+        """Why nothing is taken at all, as of the last round of housekeeping; None while something is."""
         self._bytes.set(self._log.size)
         self._writer = Writer(self._bounds, self._write, self.tidy, metrics, log)
 
@@ -131,19 +147,33 @@ class Journal:
         never fit.
         """
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        refusal = self._quotas.refusal(origin, len(payload))
+        if refusal is not None:
+            raise self._writer.refuse(refusal)
         self._writer.submit(Pending(future, origin, encode_origin(origin), payload, data))
         return await future
 
-    def reader(self, name: str, *, start: int | None, wants: Callable[[Origin], bool]) -> Reader:
+    def reader(
+        self,
+        name: str,
+        *,
+        start: int | None,
+        wants: Callable[[Origin], bool],
+        quota: Quota = DEFAULT_QUOTA,
+        after: str = "",
+    ) -> Reader:
         """The way of pipeline `name` through the log, limited to records whose origin it `wants`.
 
         It begins at `start` (the cursor the store behind it kept), else at the journal's own cursor of that name, else, for a
-        new name, at the end of the log. Raises JournalError when the name is taken or the cursor cannot be written.
+        new name, where the pipeline called `after` is, else at the end of the log.
+
+        Raises JournalError when the name is taken or the cursor cannot be written.
         """
         if name in self._readers:
             raise JournalError(f"pipeline {name} reads the journal already")
         try:
-            position = self._begin(name, start)
+            known = self._cursors.offset(name)
+            position = self._begin(name, start, self._cursors.offset(after) if known is None else known)
             self._cursors.claim(name, position)
         except OSError as error:
             raise JournalError(f"cannot keep a journal cursor for {name}: {error}") from error
@@ -151,7 +181,30 @@ class Journal:
             self._source, position, wants=wants, on_take=self._drop_cached, on_commit=partial(self._commit, name)
         )
         self._readers[name] = reader
+        self._quotas.add(Bounded(name, reader, quota, wants))
         return reader
+
+    def drop_cache(self) -> None:
+        """Forget the decoded messages; what pipelines still need they read from the disk."""
+        self._cache.clear()
+
+    def status(self) -> dict[str, Any]:
+        """Size and bounds, in bytes."""
+        return {
+            "bytes": self._log.size,
+            "max_size": int(self._config.max_size),
+            "parked_bytes": self._bounds.parked,
+            "free_disk": self._bounds.free,
+            "min_free_disk": int(self._config.min_free_disk),
+            "segments": len(self._log.segments),
+            "refuses": self.trouble and self.trouble.reason,
+        }
+
+    def backlog(self, name: str) -> Mapping[str, Any]:
+        """How far a pipeline is behind and may be, in bytes."""
+        bytes_, bound = self._quotas.backlog(name), self._quotas.bound(name)
+        on_full = "park" if self._quotas.parks(name) else "refuse"
+        return {"lag_bytes": bytes_, "max_backlog": bound, "on_full": on_full, "full": self._quotas.full(name)}
 
     def close(self) -> None:
         """Write what is queued, keep the cursors, release the directory. Readers return empty-handed from then on. Idempotent."""
@@ -170,9 +223,12 @@ class Journal:
         with self._io:
             self._cursors.drop_orphans()
             self._attempt("keep the cursors", self._cursors.save)
+            self._attempt("write", self._probe)
             self._attempt("seal the last segment", self._seal)
+            self._attempt("give up what is beyond a quota", self._quotas.enforce)
             self._attempt("delete passed segments", self._remove_passed)
             self._attempt("measure free space", self._bounds.refresh)
+        self._judge()
         self._bytes.set(self._log.size)
         for name in list(self._readers):
             self._lag.labels(name).set(self._tail.end - (self._cursors.offset(name) or 0))
@@ -198,9 +254,13 @@ class Journal:
         if highest > end or not self._log.segments:
             self._log.roll(max(end, highest))
 
-    def _begin(self, name: str, start: int | None) -> int:
-        """Where a pipeline begins; in doubt with what it may have had already, never behind something it may not have had."""
-        known, oldest, end = self._cursors.offset(name), self._log.start, self._tail.end
+    def _begin(self, name: str, start: int | None, known: int | None) -> int:
+        """Where a pipeline begins; in doubt with what it may have had already, never behind something it may not have had.
+
+        A store's cursor moves with the data it gets and stays behind where there was none for it. So records below its cursor
+        are missed only where the journal's own cursor (`known`) does not say that the pipeline was past them.
+        """
+        oldest, end = self._log.start, self._tail.end
         if start is None:
             fallback = oldest if self._blind else end
             start = fallback if known is None else known
@@ -210,7 +270,7 @@ class Journal:
             )
             self._continue_at(start)
             start = oldest if known is None else known
-        if start < oldest:
+        if start < oldest and (known is None or known < oldest):
             self._logger.warning(
                 "journal records a cursor points at are gone", pipeline=name, cursor=start, oldest=oldest
             )
@@ -253,6 +313,20 @@ class Journal:
 
     def _drop_cached(self) -> None:
         self._cache.drop_below(min(reader.position for reader in list(self._readers.values())))
+
+    def _probe(self) -> None:
+        """After a write that failed, see whether the disk takes a file again: senders may have gone elsewhere meanwhile."""
+        if self._writer.failing is not None:
+            self._log.roll(self._log.end)
+            self._writer.recovered()
+
+    def _judge(self) -> None:
+        """Whether a request of ordinary size would be taken, and since when not."""
+        refusal = self._writer.failing or self._bounds.refusal(ORDINARY, 0)
+        if refusal is None:
+            self.trouble = None
+        elif self.trouble is None or self.trouble.reason != refusal.reason:
+            self.trouble = Trouble(refusal.reason, refusal.message, self._clock())
 
     def _seal(self) -> None:
         """Replace a last segment that all are past by an empty one when no more comes or room is short.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.damage import DamageReport
@@ -15,9 +15,7 @@ from openfuse_collector.journal.record import decode_origin
 from openfuse_collector.journal.segment import Segment, SegmentReader, Stretch
 from openfuse_collector.journal.tail import Tail
 from openfuse_collector.signals import Item, Origin
-
-if TYPE_CHECKING:
-    from structlog.stdlib import BoundLogger
+from openfuse_collector.telemetry.limited import Limited
 
 PATIENCE = 0.25
 """Seconds a `take` may spend on records its pipeline does not want, however short its `wait`."""
@@ -32,7 +30,7 @@ class Source(NamedTuple):
     files: Files
     damage: DamageReport
     decode: Callable[[Origin, bytes], Any]
-    logger: BoundLogger
+    log_seldom: Limited
 
 
 class Reader:
@@ -55,6 +53,7 @@ class Reader:
         self._file: SegmentReader | None = None
         self._held: tuple[Item | None, int] | None = None
         self._busy = Lock()
+        self._floor = 0
 
     def take(
         self, max_items: int, max_bytes: int, linger: float, wait: float, count: Callable[[Item], int]
@@ -76,6 +75,7 @@ class Reader:
         deadline = monotonic() + wait
         patience = max(deadline, monotonic() + PATIENCE)
         while not self._source.tail.closed and (not items or (room > 0 and space > 0)):
+            self._skip()
             entry = self._peek()
             if entry is None:
                 if not self._wait(deadline):
@@ -100,10 +100,26 @@ class Reader:
         """Everything below `offset` is finished for good; never moves back."""
         self._on_commit(offset)
 
+    def skip_to(self, offset: int) -> None:
+        """Take nothing below `offset` any more. From any thread."""
+        self._floor = max(self._floor, offset)
+
+    def until(self, offset: int) -> Iterator[Item]:
+        """Wanted records between the position and `offset`, one at a time; ends early where the disk cannot be read."""
+        while self.position < offset and (entry := self._peek()) is not None:
+            self._held, self.position = None, entry[1]
+            if entry[0] is not None:
+                yield entry[0]
+        self._leave()
+
     def close(self) -> None:
         """Give the open file back, once a `take` under way is over."""
         with self._busy:
             self._leave()
+
+    def _skip(self) -> None:
+        if self.position < self._floor:
+            self._held, self.position = None, self._floor
 
     def _leave(self) -> None:
         file, self._file = self._file, None
@@ -145,7 +161,9 @@ class Reader:
             found = file.stretch(self.position, segment.end)
             return self._item(file, found), found.end
         except OSError as error:  # out of file handles, a detached volume: the data may well be there
-            self._source.logger.warning("journal cannot be read, trying again", offset=self.position, error=str(error))
+            self._source.log_seldom.warning(
+                "unreadable", "journal cannot be read, trying again", offset=self.position, error=str(error)
+            )
             return None
 
     def _segment(self) -> Segment | None:

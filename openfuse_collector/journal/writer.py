@@ -13,6 +13,7 @@ from openfuse_collector.errors import OverloadError, PermanentError, RetryableEr
 from openfuse_collector.journal.bounds import Bounds, Refusal
 from openfuse_collector.journal.record import HEADER_SIZE
 from openfuse_collector.signals import Origin
+from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -23,6 +24,16 @@ MAX_BATCH = 8 * 1024 * 1024
 
 TICK = 1.0
 """Seconds between two rounds of housekeeping."""
+
+
+REMEDIES = {
+    "queue": "a faster disk for service::journal::directory, or fewer senders",
+    "max_size": "see why a pipeline does not finish (/status), or raise service::journal::max_size",
+    "max_backlog": "see why the pipeline's exporters fail (/status), or raise its max_backlog",
+    "min_free_disk": "make room on the disk of service::journal::directory",
+    "disk": "see to the disk of service::journal::directory: full, read-only or failing",
+}
+"""Reason of a refusal -> what helps."""
 
 
 class Pending(NamedTuple):
@@ -60,13 +71,15 @@ class Writer:
         self._refused = metrics.counter(
             "openfuse_journal_refused_requests", "Requests not taken, by the bound that was reached.", ("reason",)
         )
+        self._limited = Limited(log)
         self._queue: deque[Pending] = deque()
         self._queued = 0
         self._wake = Condition()
         self._idle = False
         self._due = False
         self._closed = False
-        self._failing = False
+        self.failing: Refusal | None = None
+        """What the disk said to the last write, None when it took it. Of the writer's thread."""
         self._thread = Thread(target=self._run, name="journal", daemon=True)
 
     def start(self) -> None:
@@ -88,7 +101,7 @@ class Writer:
                 if self._idle:
                     self._wake.notify()
                 return
-        raise self._refuse(refusal, 1)
+        raise self.refuse(refusal)
 
     def poke(self) -> None:
         """Do the housekeeping now instead of at the next tick."""
@@ -150,28 +163,37 @@ class Writer:
             self._queued -= size
         if failure is None:
             _wake_waiters(batch, offsets, None)
-            self._recovered()
+            self.recovered()
         else:
             self._fail(batch, failure)
 
     def _fail(self, batch: Sequence[Pending], error: Exception) -> None:
         """Tell every waiter of the batch that nothing was taken. Logged once until a write succeeds again."""
         if isinstance(error, OSError):
-            if not self._failing:
+            if self.failing is None:
                 self._log.error("the disk refuses the journal, senders are told to retry", error=str(error))
-            self._failing = True
+            self.failing = Refusal("disk", f"the journal's disk refuses: {error}", 2.0)
         else:
             self._log.exception("writing the journal failed", exc_info=error)
-        refusal = self._refuse(Refusal("disk", f"the journal's disk refuses: {error}", 2.0), len(batch))
-        _wake_waiters(batch, [0] * len(batch), refusal)
+        answer = self.refuse(Refusal("disk", f"the journal's disk refuses: {error}", 2.0), len(batch))
+        _wake_waiters(batch, [0] * len(batch), answer)
 
-    def _recovered(self) -> None:
-        if self._failing:
-            self._failing = False
+    def recovered(self) -> None:
+        """The disk has taken something. On the writer's thread."""
+        if self.failing is not None:
+            self.failing = None
             self._log.info("the disk takes the journal again")
 
-    def _refuse(self, refusal: Refusal, requests: int) -> RetryableError:
+    def refuse(self, refusal: Refusal, requests: int = 1) -> RetryableError:
+        """The answer to requests that are not taken, counted and logged. From any thread."""
         self._refused.labels(refusal.reason).inc(requests)
+        self._limited.warning(
+            refusal.reason,
+            "requests refused by the journal, senders are told to retry",
+            reason=refusal.reason,
+            why=refusal.message,
+            remedy=REMEDIES[refusal.reason],
+        )
         return OverloadError(refusal.message, after=refusal.after)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event as Flag
 
@@ -13,13 +14,15 @@ import structlog
 from openfuse_collector.component import Component, ComponentID, Consumer, Exporter, Intake, Kind, Settings
 from openfuse_collector.components import factory
 from openfuse_collector.config.service import CollectorConfig, PipelineConfig, PipelineID
-from openfuse_collector.journal import Journal
+from openfuse_collector.journal import Journal, Quota
 from openfuse_collector.pipeline.claims import Claims
 from openfuse_collector.pipeline.dead_letters import DeadLetters
+from openfuse_collector.pipeline.queued import Queued
 from openfuse_collector.pipeline.retry import RetryConfig
 from openfuse_collector.pipeline.source import Source
 from openfuse_collector.pipeline.stages import FanOut, Step, Steps
 from openfuse_collector.pipeline.worker import ExporterWorker
+from openfuse_collector.signals import Signal
 from openfuse_collector.telemetry.metrics import Metrics
 
 JOIN_SECONDS = 5.0
@@ -35,6 +38,8 @@ class Graph:
     """Processors, connectors and exporters, in the order they were made."""
     workers: list[ExporterWorker] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
+    queues: dict[tuple[Signal, str], list[Queued]] = field(default_factory=dict)
+    """(signal, receiver) -> the counts of what waits, of all pipelines that take it."""
     stopping: Flag = field(default_factory=Flag)
 
     async def start(self) -> None:
@@ -70,6 +75,12 @@ async def stop(component: Component) -> None:
         structlog.get_logger().exception("a component failed to shut down", component=type(component).__name__)
 
 
+def _named(pipeline: PipelineID, targets: Sequence[ComponentID]) -> Iterator[tuple[str, ComponentID]]:
+    """Cursor names: the first destination goes by the name of the pipeline, as it does when it is the only one."""
+    for number, target in enumerate(targets):
+        yield f"{pipeline}@{target}" if number else str(pipeline), target
+
+
 class Builder:
     """Makes a Graph from a checked configuration. Used once."""
 
@@ -82,9 +93,12 @@ class Builder:
         dead_letters: DeadLetters,
         crashed: Callable[[str], None],
         metrics: Metrics,
+        pressed: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`pressed` tells that memory is short."""
         self._config = config
         self._crashed = crashed
+        self._pressed = pressed
         self._claims = Claims(config, metrics)
         self._journal = journal
         self._intake = intake
@@ -96,11 +110,16 @@ class Builder:
         self._connectors: dict[ComponentID, tuple[Consumer, list[Exporter]]] = {}
         self._pipelines: dict[PipelineID, tuple[Consumer, list[Exporter]]] = {}
 
+    @property
+    def queues(self) -> Mapping[tuple[Signal, str], Sequence[Queued]]:
+        """(signal, receiver) -> what counts the items that wait. Complete when receivers are made."""
+        return self._graph.queues
+
     def build(self) -> Graph:
         """Create every component a pipeline uses, and wire them."""
         for pipeline_id, pipeline in self._config.service.pipelines.items():
             if self._journalled(pipeline):
-                self._add_source(pipeline_id, pipeline)
+                self._add_sources(pipeline_id, pipeline)
         used = {id for pipeline in self._config.service.pipelines.values() for id in pipeline.receivers}
         for id in self._config.receivers.keys() & used:
             settings = self._settings(Kind.RECEIVER, id)
@@ -111,15 +130,34 @@ class Builder:
     def _journalled(self, pipeline: PipelineConfig) -> bool:
         return any(id in self._config.receivers for id in pipeline.receivers)
 
-    def _add_source(self, id: PipelineID, pipeline: PipelineConfig) -> None:
-        name = str(id)
-        following, exporters = self._pipeline(id, pipeline)
+    def _add_sources(self, id: PipelineID, pipeline: PipelineConfig) -> None:
+        """One way through the journal per destination, so that none waits for another."""
+        if len(pipeline.exporters) == 1:
+            self._add_source(str(id), id, pipeline, *self._pipeline(id, pipeline))
+            return
+        for name, target in _named(id, sorted(pipeline.exporters, key=self._forwards)):
+            alone = dataclasses.replace(pipeline, exporters=(target,))
+            self._add_source(name, id, alone, *self._wire(id, alone))
+
+    def _add_source(
+        self, name: str, id: PipelineID, pipeline: PipelineConfig, following: Consumer, exporters: list[Exporter]
+    ) -> None:
         # An exporter that gets a batch by two ways cannot tell from one of them how far it is.
         keeps_cursor = len(set(exporters)) == len(exporters)
         cursors = [exporter.cursor(name) if keeps_cursor else None for exporter in exporters]
         known = [cursor for cursor in cursors if cursor is not None]
         start = min(known) if known and len(known) == len(cursors) else None
-        reader = self._journal.reader(name, start=start, wants=self._claims.of(id.signal, pipeline.receivers))
+        queued = Queued(name, self._metrics, self._journal.end)
+        parks = self._forwards(pipeline.exporters[0]) if pipeline.on_full is None else pipeline.on_full == "park"
+        reader = self._journal.reader(
+            name,
+            start=start,
+            wants=self._claims.of(id.signal, pipeline.receivers),
+            quota=Quota(pipeline.max_backlog, parks, queued.given_up),
+            after=str(id),
+        )
+        for receiver in pipeline.receivers:
+            self._graph.queues.setdefault((id.signal, str(receiver)), []).append(queued)
         self._graph.sources.append(
             Source(
                 name,
@@ -129,8 +167,19 @@ class Builder:
                 following,
                 self._crashed,
                 self._metrics,
+                queued=queued,
+                pressed=self._pressed,
                 keeps_cursor=keeps_cursor,
             )
+        )
+
+    def _forwards(self, target: ComponentID) -> bool:
+        """Whether nothing behind a destination keeps the data."""
+        if target not in self._config.connectors:
+            return factory(Kind.EXPORTER, target.type).forwards
+        pipelines = self._config.service.pipelines.values()
+        return all(
+            self._forwards(id) for pipeline in pipelines if target in pipeline.receivers for id in pipeline.exporters
         )
 
     def _pipeline(self, id: PipelineID, pipeline: PipelineConfig) -> tuple[Consumer, list[Exporter]]:

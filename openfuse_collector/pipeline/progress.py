@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Condition
 
 from openfuse_collector.signals import Delivery
+
+
+@dataclass
+class Unfinished:
+    """A batch that was handed out."""
+
+    size: int
+    """Payload bytes."""
+    received_at: int | None
+    """Epoch nanoseconds of its oldest request, None for one without requests."""
+    finished: bool = False
 
 
 class Progress:
@@ -14,12 +26,16 @@ class Progress:
     def __init__(self, commit: Callable[[int], None]) -> None:
         self._commit = commit
         self._changed = Condition()
-        self._unfinished: dict[int, bool] = {}  # end offset -> finished, in the order the batches were read
+        self._unfinished: dict[int, Unfinished] = {}  # by end offset, in the order the batches were read
+        self._size = 0
 
-    def begin(self, end: int, finished: Callable[[], None] = lambda: None) -> Delivery:
-        """A new batch that ends at `end`, behind all earlier ones; `finished` is called when it is dealt with."""
+    def begin(
+        self, end: int, finished: Callable[[], None] = lambda: None, size: int = 0, received_at: int | None = None
+    ) -> Delivery:
+        """A new batch of `size` bytes that ends at `end`, behind all earlier ones; `finished` is called when it is dealt with."""
         with self._changed:
-            self._unfinished[end] = False
+            self._unfinished[end] = Unfinished(size, received_at)
+            self._size += size
 
         def on_done() -> None:
             finished()
@@ -29,10 +45,11 @@ class Progress:
 
     def _finish(self, end: int) -> None:
         with self._changed:
-            self._unfinished[end] = True
+            self._unfinished[end].finished = True
+            self._size -= self._unfinished[end].size
             low_water = None
             for oldest in list(self._unfinished):
-                if not self._unfinished[oldest]:
+                if not self._unfinished[oldest].finished:
                     break
                 low_water = oldest
                 del self._unfinished[oldest]
@@ -44,6 +61,19 @@ class Progress:
     def idle(self) -> bool:
         """True when every batch handed out is finished."""
         return not self._unfinished
+
+    @property
+    def oldest(self) -> int | None:
+        """Receive time (epoch nanoseconds) of the oldest request that is not finished; None when all are."""
+        with self._changed:
+            times = (batch.received_at for batch in self._unfinished.values() if not batch.finished)
+            return min((at for at in times if at is not None), default=None)
+
+    def wait_room(self, bound: int, timeout: float) -> bool:
+        """Block until unfinished batches hold less than `bound` bytes, or none is left, or `timeout` seconds passed; tells whether
+        there is room."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._size < bound or not self._unfinished, timeout)
 
     def wait_idle(self, timeout: float) -> bool:
         """Block until everything is finished or `timeout` seconds passed; tells which."""

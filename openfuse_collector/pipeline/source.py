@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from threading import Event as Flag
 from threading import Thread
+from typing import Any
 
 from openfuse_collector.component import Consumer
 from openfuse_collector.config.service import BatchConfig
 from openfuse_collector.journal import Reader
 from openfuse_collector.pipeline.count import count_items
 from openfuse_collector.pipeline.progress import Progress
+from openfuse_collector.pipeline.queued import Queued
 from openfuse_collector.pipeline.retry import Stopped
-from openfuse_collector.signals import Batch, Signal
+from openfuse_collector.signals import Batch, Item, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 
 POLL = 0.25
 """Longest time the thread stays inside the journal before it looks whether it should stop."""
+
+UNFINISHED = 2
+"""Batches' worth of bytes (`max_bytes`) that may be unfinished before another batch is read. Full batches of spans of a few KB
+are smaller than that by far; requests of many MB travel one at a time."""
 
 
 class Source:
@@ -38,9 +45,15 @@ class Source:
         crashed: Callable[[str], None],
         metrics: Metrics,
         *,
+        queued: Queued,
+        pressed: Callable[[], bool] = lambda: False,
         keeps_cursor: bool = True,
     ) -> None:
-        self._pipeline = pipeline
+        """`pressed` tells that memory is short: one batch at a time is taken then."""
+        self.pipeline = pipeline
+        self._queued = queued
+        self._pressed = pressed
+        self._crash = False
         self._signal = signal
         self._reader = reader
         self._batching = batching
@@ -82,11 +95,14 @@ class Source:
         except Stopped:
             return
         except Exception as error:
-            self._crashed(f"pipeline {self._pipeline} has stopped: {type(error).__name__}: {error}")
+            self._crash = True
+            self._crashed(f"pipeline {self.pipeline} has stopped: {type(error).__name__}: {error}")
 
     def _feed(self) -> None:
         batching, read_to = self._batching, -1
         while not self._stopping.is_set():
+            if not self.progress.wait_room(0 if self._pressed() else UNFINISHED * batching.max_bytes, POLL):
+                continue
             finishing = self._finishing.is_set()
             items, end = self._reader.take(
                 batching.max_items,
@@ -103,10 +119,31 @@ class Source:
             if not items:
                 self.progress.begin(end).done()
                 continue
-            delivery = self.progress.begin(end, partial(self._finished, items[-1].origin.received_at))
-            self._following.consume(
-                Batch(self._signal, items, self._pipeline, end if self._keeps_cursor else None, delivery)
-            )
+            self._following.consume(self._batch(items, end))
+            del items  # while it waits for more, nothing of the last batch is kept
 
-    def _finished(self, received_at: int) -> None:
+    def _batch(self, items: list[Item], end: int) -> Batch:
+        count = 0
+        for item in items:
+            items_in_it = count_items(item)
+            self._queued.read(item, items_in_it)
+            count += items_in_it
+        received = items[0].origin.received_at, items[-1].origin.received_at
+        size = sum(item.size for item in items)
+        delivery = self.progress.begin(end, partial(self._finished, received[1], count), size, received[0])
+        return Batch(self._signal, items, self.pipeline, end if self._keeps_cursor else None, delivery)
+
+    def _finished(self, received_at: int, count: int) -> None:
+        self._queued.add(-count)
         self._lag.set(max(0.0, time.time() - received_at / 1e9))
+
+    def status(self) -> dict[str, Any]:
+        """JSON values: whether it runs, and how far behind it is. `oldest_unprocessed` is ISO-8601, lag in seconds."""
+        oldest = self.progress.oldest
+        return {
+            "state": "stopped" if self._crash else "idle" if oldest is None else "working",
+            "queued_items": self._queued.items,
+            "lag_seconds": 0.0 if oldest is None else round(max(0.0, time.time() - oldest / 1e9), 3),
+            "oldest_unprocessed": oldest
+            and datetime.fromtimestamp(oldest / 1e9, UTC).isoformat(timespec="milliseconds"),
+        }

@@ -6,6 +6,7 @@ import queue
 from collections.abc import Iterator
 from threading import Event as Flag
 from threading import Thread
+from typing import Any
 
 import structlog
 from prometheus_client import Counter
@@ -14,9 +15,11 @@ from openfuse_collector.component import ComponentID, Exporter
 from openfuse_collector.errors import PermanentError, RetryableError
 from openfuse_collector.pipeline.count import count_items
 from openfuse_collector.pipeline.dead_letters import DeadLetters
+from openfuse_collector.pipeline.exporter_state import ExporterState
 from openfuse_collector.pipeline.retry import RetryConfig, Stopped, pause
 from openfuse_collector.pipeline.split import parts
 from openfuse_collector.signals import Batch
+from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
 QUEUED_BATCHES = 2
@@ -43,12 +46,17 @@ class ExporterWorker:
         metrics: Metrics,
         log: structlog.stdlib.BoundLogger,
     ) -> None:
-        self._id = str(id)
+        self.id = str(id)
         self._exporter = exporter
         self._retry = retry
         self._dead_letters = dead_letters
         self._log = log
         self._metrics = metrics
+        self._limited = Limited(log)
+        self.state = ExporterState()
+        self._retries = metrics.counter(
+            "openfuse_exporter_retries", "Export calls that failed and were, or will be, repeated.", ["exporter"]
+        ).labels(self.id)
         self._queue: queue.Queue[Batch | None] = queue.Queue(QUEUED_BATCHES)
         self._stopping = stopping
         self._thread = Thread(target=self._run, name=f"exporter {id}", daemon=True)
@@ -58,10 +66,14 @@ class ExporterWorker:
         self._queue_size = metrics.gauge(
             "otelcol_exporter_queue_size", "Batches waiting for the exporter.", ["exporter"]
         )
-        self._queue_size.labels(self._id).set_function(self._queue.qsize)
+        self._queue_size.labels(self.id).set_function(self._queue.qsize)
         metrics.gauge(
             "otelcol_exporter_queue_capacity", "Batches that may wait for the exporter.", ["exporter"]
-        ).labels(self._id).set(QUEUED_BATCHES)
+        ).labels(self.id).set(QUEUED_BATCHES)
+
+    def status(self) -> dict[str, Any]:
+        """JSON values: how the exporter is doing."""
+        return {**self.state.status(), "queued_batches": self._queue.qsize()}
 
     def start(self) -> None:
         """Begin exporting."""
@@ -119,7 +131,7 @@ class ExporterWorker:
         bugs = 0
         while not self._stopping.is_set():
             try:
-                with self._seconds.labels(self._id).time():
+                with self._seconds.labels(self.id).time():
                     self._exporter.export(batch)
             except RetryableError as error:
                 self._wait(delays, error)
@@ -134,13 +146,25 @@ class ExporterWorker:
                     return
                 self._wait(delays, RetryableError(str(error)))
             else:
+                if self.state.attempts:
+                    self._log.info("exports succeed again", failed_attempts=self.state.attempts)
+                self.state.succeeded()
                 self._counter("sent", batch).inc(_count(batch))
                 return
         raise Stopped
 
     def _wait(self, delays: Iterator[float], error: RetryableError) -> None:
         delay = max(next(delays), error.after or 0)
-        self._log.warning("export failed, will retry", error=str(error), retry_in=round(delay, 3))
+        self.state.failed(str(error))
+        self._retries.inc()
+        self._limited.warning(
+            "retry",
+            "export failed, will retry",
+            error=str(error),
+            retry_in=round(delay, 3),
+            attempt=self.state.attempts,
+            remedy="see to the destination; what waits is in the journal, and `/status` shows how much",
+        )
         pause(self._stopping, delay)
 
     def _narrow(self, batch: Batch, reason: str) -> None:
@@ -151,14 +175,15 @@ class ExporterWorker:
             self._set_aside(batch, reason)
 
     def _set_aside(self, batch: Batch, reason: str) -> None:
+        self.state.refused(reason)
         for item in batch.items:
-            self._dead_letters.add(item, batch.pipeline, self._id, reason, batch.signal)
+            self._dead_letters.add(item, batch.pipeline, self.id, reason, batch.signal)
         self._counter("send_failed", batch).inc(_count(batch))
 
     def _counter(self, outcome: str, batch: Batch) -> Counter:
         name = f"otelcol_exporter_{outcome}_{COUNTED[batch.signal]}"
         return self._metrics.counter(name, f"Items the exporter has {outcome.replace('_', ' ')}.", ["exporter"]).labels(
-            self._id
+            self.id
         )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from textwrap import dedent
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from config_stand_ins import Inbound, Mode, Nothing, Outbound, Protocols, Server, Tls
@@ -14,6 +14,8 @@ from openfuse_collector.config.nodes import Problem
 from openfuse_collector.config.parse import parse
 from openfuse_collector.config.types import Address, Duration, Secret, Size
 from openfuse_collector.config.unmarshal import unmarshal
+from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
+from openfuse_collector.exporters.sqlite.config import SqliteConfig
 
 
 def read(text: str, cls: Any) -> tuple[Any, list[str]]:
@@ -168,3 +170,42 @@ def test_hints_nobody_can_read_are_an_error_of_the_author() -> None:
 
 def test_addresses_that_yaml_takes_for_numbers() -> None:
     assert read("endpoint: 1:30", Server)[0].endpoint == Address("1:30")
+
+
+OWN = Server(Address("localhost:9"), Tls("cert", insecure=True), Size(7))
+
+
+@dataclass(frozen=True)
+class Eager:
+    """A component that wants other defaults in a section than the section's own."""
+
+    server: Server = OWN
+    maybe: Server | None = field(default_factory=lambda: Server(max_size=Size(8)))
+    off: Server | Literal["off"] = "off"
+
+
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [
+        ("server: {max_size: 5}", Server(Address("localhost:9"), Tls("cert", insecure=True), Size(5))),
+        ("server: {max_size: null}", OWN),
+        ("server:", OWN),
+        ("server: {tls: {key_file: key}}", Server(Address("localhost:9"), Tls("cert", "key", True), Size(7))),
+    ],
+)
+def test_one_key_of_a_section_leaves_the_others_as_the_component_has_them(text: str, server: Server) -> None:
+    assert read(text, Eager) == (Eager(server), [])
+
+
+def test_the_components_own_defaults_hold_in_optional_sections_too() -> None:
+    found, mistakes = read("{maybe: {endpoint: a:2}, off: {endpoint: a:3}}", Eager)
+    assert mistakes == []
+    assert found.maybe == Server(Address("a:2"), max_size=Size(8))
+    assert read("maybe: null", Eager) == (Eager(), [])
+
+
+def test_one_field_of_retry_on_failure_does_not_reset_the_others() -> None:
+    for config in (GreptimedbConfig, SqliteConfig):
+        found, mistakes = read("retry_on_failure: {max_interval: 7s}", config)
+        assert mistakes == []
+        assert found.retry_on_failure == replace(config().retry_on_failure, max_interval=Duration(7))

@@ -146,20 +146,15 @@ async def test_what_nobody_takes_any_more_is_counted(config: CollectorConfig, tm
     await machine.accept(request(2))
     assert await machine.stop()
     assert count(tmp_path / "a.db", "traces") == 1
-    assert metric(machine.metrics, "openfuse_journal_unclaimed_requests_total", receiver="otlp/renamed") == 1
+    unclaimed = metric(machine.metrics, "openfuse_journal_unclaimed_requests_total", receiver="otlp/renamed")
+    assert unclaimed == 2  # once on the way to each destination of the pipeline
 
 
 async def test_an_exporter_reached_by_two_ways_keeps_no_cursor(tmp_path: Path) -> None:
     """The first share of a batch says nothing of the second, so its end must not be committed with it."""
     path = tmp_path / "config.yaml"
-    text = CONFIG.replace("PATH", str(tmp_path)).replace(
-        "connectors: {genai: {}}", "connectors: {genai: {}, genai/two: {}}"
-    )
-    path.write_text(
-        text.replace("[genai, debug]", "[genai, genai/two]").replace(
-            "receivers: [genai]", "receivers: [genai, genai/two]"
-        )
-    )
+    text = CONFIG.replace("PATH", str(tmp_path)).replace("[sqlite/second, debug]", "[sqlite]")
+    path.write_text(text)
     machine = Machine(load([str(path)], []))
     await machine.graph.start()
     await machine.accept(request(1))
@@ -171,3 +166,19 @@ async def test_an_exporter_reached_by_two_ways_keeps_no_cursor(tmp_path: Path) -
     await again.accept(request(2))
     assert await again.stop()
     assert count(tmp_path / "a.db", "observations") == 6
+
+
+async def test_two_destinations_of_a_pipeline_keep_a_cursor_each(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    text = CONFIG.replace("PATH", str(tmp_path)).replace("{genai: {}}", "{genai: {}, genai/two: {}}", 1)
+    path.write_text(
+        text.replace("[genai, debug]", "[genai, genai/two]").replace(
+            "receivers: [genai]", "receivers: [genai, genai/two]"
+        )
+    )
+    machine = Machine(load([str(path)], []))
+    await machine.graph.start()
+    await machine.accept(request(1))
+    assert await machine.stop()
+    assert count(tmp_path / "a.db", "openfuse_cursors") == 2
+    assert count(tmp_path / "a.db", "observations") == 3

@@ -11,12 +11,22 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from prometheus_client import Counter
 
 from openfuse_collector.component import Settings
-from openfuse_collector.connectors.genai import FAILED_RECORDS, FAILED_SPANS, FILTERED_RECORDS, METRICS, SUPPRESSED
+from openfuse_collector.connectors.genai import (
+    CONSUMED_RECORDS,
+    CONSUMED_SPANS,
+    EMITTED,
+    FAILED_RECORDS,
+    FAILED_SPANS,
+    FILTERED_RECORDS,
+    METRICS,
+    SUPPRESSED,
+)
 from openfuse_collector.connectors.genai.config import GenAIConfig
 from openfuse_collector.connectors.genai.raw_spans import raw_spans
 from openfuse_collector.connectors.genai.sightings import Sightings
 from openfuse_collector.events.event import Event
 from openfuse_collector.mapping import Failure, map_logs, map_traces
+from openfuse_collector.pipeline.count import count_items
 from openfuse_collector.signals import Batch, Item, Signal
 
 WORDS = {Signal.TRACES: "spans", Signal.LOGS: "log records"}
@@ -36,6 +46,8 @@ class GenAIConnector:
             return settings.metrics.counter(name, METRICS[name], ["connector"]).labels(connector)
 
         self._failed = {Signal.TRACES: counter(FAILED_SPANS), Signal.LOGS: counter(FAILED_RECORDS)}
+        self._consumed = {Signal.TRACES: counter(CONSUMED_SPANS), Signal.LOGS: counter(CONSUMED_RECORDS)}
+        self._emitted = counter(EMITTED)
         self._filtered = counter(FILTERED_RECORDS)
         self._suppressed = counter(SUPPRESSED)
         self._convert: dict[Signal, Callable[[Item, str], Item]] = {
@@ -57,6 +69,8 @@ class GenAIConnector:
         except BaseException:
             self._sightings.forget()  # what was let through of this batch has gone nowhere
             raise
+        self._consumed[batch.signal].inc(sum(map(count_items, batch.items)))
+        self._emitted.inc(sum(map(count_items, items)))
         return Batch(Signal.EVENTS, items, batch.pipeline, batch.end, batch.delivery)
 
     def _events_of_spans(self, item: Item, pipeline: str) -> Item:

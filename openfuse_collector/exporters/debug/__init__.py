@@ -10,4 +10,5 @@ FACTORY = Factory(
     config=DebugConfig,
     create=lazy("openfuse_collector.exporters.debug.exporter:DebugExporter"),
     signals=frozenset({Signal.TRACES, Signal.LOGS, Signal.EVENTS}),
+    forwards=True,
 )

@@ -1,4 +1,4 @@
-"""Answers 200 while the collector takes data and 503 before that and during shutdown."""
+"""Answers 200 while the collector takes data, 503 before that, during shutdown and while the journal refuses; tells its state."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class HealthCheck:
         """Listen. Raises CollectorError when the address cannot be had."""
         app = web.Application()
         app.router.add_get(self._config.path, self._answer)
+        if self._config.status_path:
+            app.router.add_get(self._config.status_path, self._status)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         endpoint = self._config.endpoint
@@ -40,13 +42,26 @@ class HealthCheck:
             await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
-        health = self._settings.health
-        status = 200 if health.ready else 503
+        health, reason = self._settings.health, self._reason()
+        well = health.ready and reason is None
+        status = 200 if well else 503
         if self._config.response_body:
             return web.Response(text=self._config.response_body, status=status)
         body = {
-            "status": "Server available" if health.ready else "Server not available",
+            "status": "Server available" if well else "Server not available",
             "upSince": datetime.fromtimestamp(health.since, UTC).isoformat(),
             "uptime": f"{time.time() - health.since:.3f}s",
+            **({"reason": reason} if reason else {}),
         }
         return web.json_response(body, status=status)
+
+    async def _status(self, request: web.Request) -> web.Response:
+        """200 whatever the state: it is for people and dashboards, the health path is for load balancers."""
+        return web.json_response(self._settings.health.status())
+
+    def _reason(self) -> str | None:
+        """Why nothing is taken, once that has lasted longer than `grace`."""
+        trouble = self._settings.health.trouble()
+        if trouble is None or time.time() - trouble[1] < self._config.grace:
+            return None
+        return trouble[0]

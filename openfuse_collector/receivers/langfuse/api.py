@@ -38,7 +38,7 @@ class LangfuseApi:
         self.authenticator: Authenticator = settings.extension("api_keys") or OpenDoor()
         self.stopping = False
         self.happenings = Happenings(settings)
-        self.in_flight = InFlight(config.max_in_flight)
+        self.in_flight = InFlight(config.max_in_flight, settings.memory)
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="langfuse")
         """For bodies too large to inflate or validate on the event loop."""
         self.keeper = Keeper(intake, self.happenings)

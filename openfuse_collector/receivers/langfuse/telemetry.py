@@ -8,7 +8,8 @@ from openfuse_collector.component import Settings
 from openfuse_collector.receivers.langfuse import METRICS
 from openfuse_collector.receivers.langfuse.calls import Judged
 from openfuse_collector.receivers.langfuse.failures import AnswerError
-from openfuse_collector.receivers.otlp.telemetry import Seldom
+from openfuse_collector.receivers.otlp.telemetry import QUIET
+from openfuse_collector.telemetry.limited import Limited
 
 TRANSPORT = "http"
 
@@ -17,8 +18,7 @@ class Happenings:
     """Counters and log of one receiver."""
 
     def __init__(self, settings: Settings) -> None:
-        self._log = settings.log
-        self._seldom = Seldom()
+        self._log = Limited(settings.log, QUIET)
         id = str(settings.id)
 
         def counter(what: str) -> Counter:
@@ -71,10 +71,7 @@ class Happenings:
     def broke(self, error: BaseException) -> None:
         """A call met a bug of ours."""
         self._requests["failure"].inc()
-        self._log.error("request failed", transport=TRANSPORT, exc_info=error)
+        self._log.error(type(error).__name__, "request failed", transport=TRANSPORT, exc_info=error)
 
     def _warn(self, sentence: str, **fields: object) -> None:
-        left_out = self._seldom.due(sentence)
-        if left_out is not None:
-            more = {"not_logged": left_out} if left_out else {}
-            self._log.warning(sentence, transport=TRANSPORT, **fields, **more)
+        self._log.warning(sentence, sentence, transport=TRANSPORT, **fields)

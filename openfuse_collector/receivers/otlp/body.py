@@ -16,6 +16,10 @@ INLINE_COMPRESSED = 64 * 1024
 INLINE_INFLATED = 1024 * 1024
 """Up to so many bytes bodies are inflated on the event loop (a few milliseconds at most), larger ones in a thread."""
 
+PROMISED = 2.0
+"""Seconds for which room is kept for all of a body whose length is announced, so that large ones that come together are not all
+begun and all given up. From then on only what has arrived counts: who stalls keeps nobody out."""
+
 
 async def read_body(request: web.Request, limit: int, hold: Hold, seconds: float | None) -> bytes:
     """The body as sent. It may take so many `seconds`.
@@ -57,12 +61,17 @@ async def _inflate(body: bytes, coding: str, limit: int, threads: Executor) -> b
 async def _read(request: web.Request, limit: int, hold: Hold) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    while chunk := await request.content.readany():
-        size += len(chunk)
-        if size > limit:
-            raise TooLargeError(limit)
-        hold.resize(size)
-        chunks.append(chunk)
+    hold.resize(request.content_length or 0)
+    arrived = asyncio.get_running_loop().call_later(PROMISED, lambda: hold.resize(size))
+    try:
+        while chunk := await request.content.readany():
+            size += len(chunk)
+            if size > limit:
+                raise TooLargeError(limit)
+            hold.grow(size)
+            chunks.append(chunk)
+    finally:
+        arrived.cancel()
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from openfuse_collector.errors import OverloadError
+from openfuse_collector.memory import MemoryLimiter
 
 RETRY_AFTER = 1.0
 
@@ -13,18 +14,31 @@ RETRY_AFTER = 1.0
 class InFlight:
     """Counts bytes. Used on the event loop only."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, memory: MemoryLimiter | None = None) -> None:
         self.limit = limit
         self.used = 0
+        self._memory = memory
         self.on_freed: list[Callable[[], None]] = []
         """Called when a request has given its share back."""
 
-    def check(self, size: int = 1) -> None:
-        """Raises OverloadError when `size` more bytes would not fit now."""
+    def check(self, size: int = 1, own: int = 0) -> None:
+        """Raises OverloadError when `size` more bytes, of a request that holds `own`, would not fit now or memory is short."""
         if self.used + size > self.limit:
             raise OverloadError(
                 f"{self.used} bytes of requests are in flight (max_in_flight {self.limit})", after=RETRY_AFTER
             )
+        if self._memory is not None and not self._memory.fits(size, own):
+            raise self._memory.refuse()
+
+    def fits(self, size: int) -> bool:
+        """Whether `check` would let `size` more bytes in."""
+        return self.used + size <= self.limit and (self._memory is None or self._memory.fits(size))
+
+    def take(self, more: int) -> None:
+        """So many bytes more, or less, are in flight."""
+        self.used += more
+        if self._memory is not None:
+            self._memory.hold(more)
 
     def hold(self) -> Hold:
         """The share of one request, empty at first; give it back by leaving its `with` block."""
@@ -44,9 +58,14 @@ class Hold:
         """The request has `size` bytes now. Raises OverloadError when there is no room for it; the share stays as it was."""
         more = size - self._size
         if more > 0:
-            self._of.check(more)
-        self._of.used += more
+            self._of.check(more, self._size)
+        self._of.take(more)
         self._size = size
+
+    def grow(self, size: int) -> None:
+        """The request has at least `size` bytes. Raises as `resize` does."""
+        if size > self._size:
+            self.resize(size)
 
     def __enter__(self) -> Hold:
         return self
@@ -54,7 +73,7 @@ class Hold:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._of.used -= self._size
+        self._of.take(-self._size)
         self._size = 0
         for freed in self._of.on_freed:
             freed()

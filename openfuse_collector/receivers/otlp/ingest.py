@@ -33,7 +33,7 @@ class Shared:
         self.settings = settings
         self.intake = intake
         self.authenticator: Authenticator = settings.extension("api_keys") or OpenDoor()
-        self.in_flight = InFlight(max_in_flight)
+        self.in_flight = InFlight(max_in_flight, settings.memory)
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="otlp")
         """For bodies too large to decompress or decode on the event loop."""
         self.forms = tuple(form for form in FORMS if form.signal in intake.signals)

@@ -60,7 +60,7 @@ class Reads:
     def _room(self) -> bool:
         """Whether one more may read: always one at least, or small messages would wait for large ones to be written."""
         reads = len(self._turns) + self._called
-        return not reads or self._in_flight.used + (reads + 1) * self._largest <= self._in_flight.limit
+        return not reads or self._in_flight.fits((reads + 1) * self._largest)
 
     async def _wait(self) -> None:
         if len(self._waiting) >= MOST_WAITING:

@@ -5,8 +5,6 @@ Log lines about senders are written at most once in ten seconds per kind, with t
 
 from __future__ import annotations
 
-import time
-
 from prometheus_client import Counter
 
 from openfuse_collector.component import Settings
@@ -15,6 +13,7 @@ from openfuse_collector.pdata.forms import FORMS
 from openfuse_collector.pdata.status import Failure
 from openfuse_collector.receivers.otlp import METRICS
 from openfuse_collector.signals import Signal
+from openfuse_collector.telemetry.limited import Limited
 
 QUIET = 10.0
 """Seconds between two log lines of one kind."""
@@ -25,31 +24,12 @@ COUNTED = {Signal.TRACES: "spans", Signal.LOGS: "log_records"}
 _LABELS = ("receiver", "transport")
 
 
-class Seldom:
-    """Lets one log line of a kind pass per interval and counts the others."""
-
-    def __init__(self, interval: float = QUIET) -> None:
-        self._interval = interval
-        self._next: dict[str, float] = {}
-        self._left_out: dict[str, int] = {}
-
-    def due(self, kind: str) -> int | None:
-        """How many lines were left out since the last one, None when this one is left out too."""
-        now = time.monotonic()
-        if now < self._next.get(kind, 0.0):
-            self._left_out[kind] = self._left_out.get(kind, 0) + 1
-            return None
-        self._next[kind] = now + self._interval
-        return self._left_out.pop(kind, 0)
-
-
 class Happenings:
     """Counters and log of one transport of one receiver."""
 
     def __init__(self, settings: Settings, transport: str) -> None:
-        self._log = settings.log
+        self._log = Limited(settings.log, QUIET)
         self._transport = transport
-        self._seldom = Seldom()
         labels = (str(settings.id), transport)
 
         def counter(name: str) -> Counter:
@@ -101,12 +81,9 @@ class Happenings:
         """A request was answered with an error."""
         self._requests[failure.outcome].inc()
         if failure.internal:
-            self._log.error("request failed", transport=self._transport, exc_info=error)
+            self._log.error(type(error).__name__, "request failed", transport=self._transport, exc_info=error)
         else:
             self._warn(f"request {failure.outcome}", error=failure.message)
 
     def _warn(self, sentence: str, **fields: object) -> None:
-        left_out = self._seldom.due(sentence)
-        if left_out is not None:
-            more = {"not_logged": left_out} if left_out else {}
-            self._log.warning(sentence, transport=self._transport, **fields, **more)
+        self._log.warning(sentence, sentence, transport=self._transport, **fields)

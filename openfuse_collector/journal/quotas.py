@@ -1,0 +1,172 @@
+"""How far behind a pipeline may fall, and what happens then: its senders wait, or its oldest records are given up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from openfuse_collector.journal.bounds import ORDINARY, Bounds, Refusal
+from openfuse_collector.journal.cache import DecodedCache
+from openfuse_collector.journal.cursors import Cursors
+from openfuse_collector.journal.reader import Reader, Source
+from openfuse_collector.journal.segment import Segment
+from openfuse_collector.signals import Item, Origin, Signal
+from openfuse_collector.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+
+RETRY_AFTER = 2.0
+"""Seconds senders of a pipeline that is full are asked to wait."""
+
+
+class Quota(NamedTuple):
+    """`max_backlog` and `on_full` of a pipeline."""
+
+    max_backlog: int | None = None
+    """Bytes of the journal behind its cursor. None: all of the journal for one that refuses, a quarter for one that parks."""
+    parks: bool = False
+    """Whether it lives off a quota of its own: it never makes senders wait, and gives up its oldest records at the bound."""
+    given_up: Callable[[Item], None] = lambda item: None
+    """Told of every record that was given up. On the writer's thread."""
+
+
+DEFAULT_QUOTA = Quota()
+
+
+class Bounded(NamedTuple):
+    """A pipeline of this journal and its quota."""
+
+    name: str
+    reader: Reader
+    quota: Quota
+    wants: Callable[[Origin], bool]
+
+
+class Quotas:
+    """The quotas of all pipelines. `refusal` on any thread; `enforce` on the writer's, while nothing is written."""
+
+    def __init__(
+        self, source: Source, cursors: Cursors, bounds: Bounds, max_size: int, metrics: Metrics, log: BoundLogger
+    ) -> None:
+        self._source = source
+        self._cursors = cursors
+        self._bounds = bounds
+        self._parked_bound = max_size // 4
+        self._logger = log
+        self._pipelines: dict[str, Bounded] = {}
+        self._refusing: dict[tuple[Signal, str], list[Bounded]] = {}
+        self._parked = metrics.gauge(
+            "openfuse_journal_parked_bytes", "Bytes of the journal that only this pipeline still needs.", ["pipeline"]
+        )
+        self._given_up = metrics.counter(
+            "openfuse_pipeline_given_up_requests",
+            "Requests a pipeline that parks has not delivered because its quota was full.",
+            ["pipeline"],
+        )
+        self._given_up_bytes = metrics.counter(
+            "openfuse_pipeline_given_up_bytes", "Bytes of the journal they were in.", ["pipeline"]
+        )
+
+    def add(self, pipeline: Bounded) -> None:
+        """A pipeline reads from now on."""
+        self._pipelines[pipeline.name] = pipeline
+        self._refusing.clear()
+        if pipeline.quota.parks:
+            self._parked.labels(pipeline.name).set(0)
+
+    def backlog(self, name: str) -> int:
+        """Bytes between a pipeline's cursor and the end of the journal, those of other pipelines among them."""
+        return max(0, self._source.tail.end - (self._cursors.offset(name) or 0))
+
+    def bound(self, name: str) -> int | None:
+        """The backlog a pipeline may have; None where only the journal's size bounds it."""
+        quota = self._pipelines[name].quota
+        return quota.max_backlog if quota.max_backlog is not None or not quota.parks else self._parked_bound
+
+    def parks(self, name: str) -> bool:
+        """Whether a pipeline gives up records instead of making senders wait."""
+        return self._pipelines[name].quota.parks
+
+    def full(self, name: str) -> bool:
+        """Whether a pipeline is so far behind that a request of ordinary size would be one too many."""
+        bound, backlog = self.bound(name), self.backlog(name)
+        return bound is not None and backlog > 0 and backlog + ORDINARY > bound
+
+    def refusal(self, origin: Origin, size: int) -> Refusal | None:
+        """Why a record of `size` bytes cannot be taken for the pipelines that want it; None when it can.
+
+        One record may always wait, whatever its size.
+        """
+        for name, _, quota, _ in self._refusing_for(origin):
+            backlog = self.backlog(name)
+            if backlog and backlog + size > (quota.max_backlog or 0):
+                return Refusal(
+                    "max_backlog",
+                    f"pipeline {name} is {backlog} bytes behind (max_backlog {quota.max_backlog} bytes)",
+                    RETRY_AFTER,
+                )
+        return None
+
+    def enforce(self) -> None:
+        """Let pipelines that park give up what is beyond their quotas, and measure what is parked."""
+        parking = [pipeline for pipeline in self._pipelines.values() if pipeline.quota.parks]
+        if not parking:
+            return
+        passed = self._cursors.low_water(without={pipeline.name for pipeline in parking})
+        unpinned = [s for s in self._source.log.segments[:-1] if passed is None or s.end <= passed]
+        for pipeline in parking:
+            for segment in self._beyond(pipeline.name, unpinned):
+                self._give_up(pipeline, segment)
+        cursors = {pipeline.name: self._cursors.offset(pipeline.name) or 0 for pipeline in parking}
+        for name, cursor in cursors.items():
+            self._parked.labels(name).set(sum(s.size for s in unpinned if s.end > cursor))
+        self._bounds.parked = sum(s.size for s in unpinned if s.end > min(cursors.values()))
+
+    def _refusing_for(self, origin: Origin) -> list[Bounded]:
+        made_by = origin.signal, origin.receiver
+        found = self._refusing.get(made_by)
+        if found is None:
+            bounded = [p for p in self._pipelines.values() if p.quota.max_backlog is not None and not p.quota.parks]
+            found = self._refusing[made_by] = [pipeline for pipeline in bounded if pipeline.wants(origin)]
+        return found
+
+    def _beyond(self, name: str, unpinned: list[Segment]) -> Iterator[Segment]:
+        """Segments only pipelines that park hold back, oldest first, as long as this one is beyond its quota or the disk fills up.
+
+        A disk that fills up takes one at a time: it is measured again before the next.
+        """
+        bound = self.bound(name) or 0
+        for segment in unpinned:
+            if (self._cursors.offset(name) or 0) >= segment.end:
+                continue
+            if self.backlog(name) > bound:
+                yield segment
+            elif self._bounds.disk_pressed:
+                yield segment
+                return
+
+    def _give_up(self, pipeline: Bounded, segment: Segment) -> None:
+        name, cursor = pipeline.name, self._cursors.offset(pipeline.name) or 0
+        requests = self._pass(pipeline, max(cursor, segment.base), segment.end)
+        pipeline.reader.skip_to(segment.end)
+        self._cursors.move(name, segment.end)
+        self._given_up.labels(name).inc(requests)
+        self._given_up_bytes.labels(name).inc(segment.end - max(cursor, segment.base))
+        self._logger.error(
+            "a pipeline gives up its oldest requests: its destination is away for longer than its quota lasts",
+            pipeline=name,
+            requests=requests,
+            bytes=segment.size,
+            remedy=f"see why its exporter fails, or raise service::pipelines::{name}::max_backlog",
+        )
+
+    def _pass(self, pipeline: Bounded, start: int, end: int) -> int:
+        """Tell of the records of a pipeline in a part of the log; returns how many there are."""
+        source = self._source._replace(cache=DecodedCache(0))
+        reader = Reader(source, start, wants=pipeline.wants, on_take=lambda: None, on_commit=lambda offset: None)
+        requests = 0
+        for item in reader.until(end):
+            pipeline.quota.given_up(item)
+            requests += 1
+        return requests

@@ -1,0 +1,156 @@
+"""How far a pipeline may be behind: one that refuses makes its own senders wait, one that parks gives up its oldest records."""
+
+from __future__ import annotations
+
+import pytest
+from journal_kit import DIRECTORY, Clock, Opened, drain, everything, origin, payloads
+from simulated_disk import SimulatedDisk
+
+from openfuse_collector.errors import OverloadError
+from openfuse_collector.journal import Quota, Reader
+from openfuse_collector.signals import Item, Origin, Signal
+
+MIB = 1 << 20
+RECORD = bytes(MIB // 4)
+REFUSED = "openfuse_journal_refused_requests_total"
+
+
+async def fill(opened: Opened, records: int, made_by: Origin | None = None) -> None:
+    for _ in range(records):
+        await opened.journal.append(made_by or origin(), RECORD, RECORD)
+
+
+def finish(opened: Opened, reader: Reader) -> None:
+    """Take and commit everything there is."""
+    for _ in drain(reader):
+        pass
+    reader.commit(reader.position)
+    opened.journal.tidy()
+
+
+def from_otlp(made_by: Origin) -> bool:
+    return made_by.receiver == "otlp"
+
+
+def from_other(made_by: Origin) -> bool:
+    return made_by.receiver == "other"
+
+
+async def test_only_senders_of_the_pipeline_that_is_full_are_refused() -> None:
+    with Opened(DIRECTORY, SimulatedDisk()) as opened:
+        store = opened.journal.reader("store", start=None, wants=from_otlp, quota=Quota(MIB))
+        opened.journal.reader("other", start=None, wants=from_other)
+        with pytest.raises(OverloadError, match=r"pipeline store is .* behind") as refused:
+            await fill(opened, 6)
+        assert refused.value.after
+        assert opened.sample(REFUSED, reason="max_backlog") == 1
+        await fill(opened, 3, origin(receiver="other"))
+        assert opened.journal.backlog("store")["full"]
+        finish(opened, store)
+        assert not opened.journal.backlog("store")["full"]
+        await fill(opened, 3)
+
+
+async def test_one_record_may_always_wait() -> None:
+    with Opened(DIRECTORY, SimulatedDisk()) as opened:
+        opened.journal.reader("store", start=None, wants=everything, quota=Quota(len(RECORD) // 2))
+        await fill(opened, 1)
+        with pytest.raises(OverloadError):
+            await fill(opened, 1)
+
+
+async def test_a_pipeline_that_parks_stops_nobody_and_gives_up_its_oldest() -> None:
+    lost: list[Item] = []
+    with Opened(DIRECTORY, SimulatedDisk(), max_size=4 * MIB) as opened:
+        store = opened.journal.reader("store", start=None, wants=everything)
+        away = opened.journal.reader("away", start=None, wants=everything, quota=Quota(3 * MIB, True, lost.append))
+        for _ in range(12):  # 12 MiB through a journal of 4
+            await fill(opened, 4)
+            finish(opened, store)
+        assert opened.journal.backlog("away")["lag_bytes"] <= 4 * MIB
+        assert opened.sample("openfuse_journal_parked_bytes", pipeline="away") > 0
+        kept = payloads(away)
+        assert len(lost) + len(kept) == 48
+        assert opened.sample("openfuse_pipeline_given_up_requests_total", pipeline="away") == len(lost) > 0
+        assert "max_backlog" in opened.events("gives up its oldest requests")[0]["remedy"]
+        assert not opened.events("damaged") and not opened.events("gone")
+
+
+async def test_what_the_store_still_needs_is_not_given_up() -> None:
+    """It would free nothing."""
+    with Opened(DIRECTORY, SimulatedDisk(), max_size=8 * MIB) as opened:
+        opened.journal.reader("store", start=None, wants=everything)
+        away = opened.journal.reader("away", start=None, wants=everything, quota=Quota(MIB, True))
+        await fill(opened, 16)
+        opened.journal.tidy()
+        assert len(payloads(away)) == 16
+
+
+async def test_the_quota_of_one_that_parks_is_its_own() -> None:
+    """What only it holds back leaves room for everybody else, up to the whole journal."""
+    with Opened(DIRECTORY, SimulatedDisk(), max_size=4 * MIB) as opened:
+        store = opened.journal.reader("store", start=None, wants=everything)
+        opened.journal.reader("away", start=None, wants=everything, quota=Quota(8 * MIB, True))
+        for _ in range(2):
+            await fill(opened, 12)
+            finish(opened, store)
+        assert opened.journal.status()["bytes"] > 4 * MIB
+        await fill(opened, 8)
+
+
+async def test_a_new_destination_of_a_pipeline_begins_where_the_pipeline_is() -> None:
+    with Opened(DIRECTORY, SimulatedDisk()) as opened:
+        first = opened.journal.reader("traces", start=None, wants=everything)
+        await fill(opened, 2)
+        second = opened.journal.reader("traces@debug", start=None, wants=everything, after="traces")
+        assert len(payloads(first)) == len(payloads(second)) == 2
+
+
+async def test_a_cursor_a_store_left_behind_is_no_loss() -> None:
+    """A store's cursor moves only with data for it; the journal's own cursor tells that what is gone was finished."""
+    with Opened(DIRECTORY, disk := SimulatedDisk(), clock=(clock := Clock())) as opened:
+        reader = opened.journal.reader("traces", start=0, wants=from_otlp)
+        await fill(opened, 8, Origin(Signal.TRACES, "other", 1))
+        finish(opened, reader)
+        clock.now += 3600
+        opened.journal.tidy()
+    with Opened(DIRECTORY, disk, clock=clock) as opened:
+        opened.journal.reader("traces", start=0, wants=from_otlp)
+        assert opened.events("are gone") == []
+        opened.journal.reader("never seen", start=0, wants=from_otlp)
+        assert len(opened.events("are gone")) == 1
+
+
+async def test_trouble_is_told_with_its_beginning_and_ends_without_a_sender() -> None:
+    disk, clock = SimulatedDisk(), Clock()
+    with Opened(DIRECTORY, disk, clock=clock) as opened:
+        opened.journal.reader("store", start=None, wants=everything)
+        await fill(opened, 1)
+        opened.journal.tidy()
+        assert opened.journal.trouble is None
+        disk.fault = lambda operation, path: 30 if path.suffix != ".json" else None  # EROFS
+        with pytest.raises(OverloadError):
+            await fill(opened, 1)
+        opened.journal.tidy()
+        began = clock.now
+        clock.now += 60
+        opened.journal.tidy()
+        assert opened.journal.trouble is not None
+        assert (opened.journal.trouble.reason, opened.journal.trouble.since) == ("disk", began)
+        disk.fault = lambda operation, path: None
+        opened.journal.tidy()
+        assert opened.journal.trouble is None
+        await fill(opened, 1)
+
+
+async def test_a_full_journal_is_trouble() -> None:
+    with Opened(DIRECTORY, SimulatedDisk(), max_size=4 * MIB) as opened:
+        reader = opened.journal.reader("store", start=None, wants=everything)
+        with pytest.raises(OverloadError):
+            await fill(opened, 20)
+        opened.journal.tidy()
+        assert opened.journal.trouble is not None
+        assert opened.journal.trouble.reason == "max_size" == opened.journal.status()["refuses"]
+        finish(opened, reader)
+        opened.journal.tidy()
+        assert opened.journal.trouble is None

@@ -1,0 +1,114 @@
+"""One dead destination never stops the others: destinations of one pipeline, pipelines beside each other, and what is parked."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openfuse_collector.config.service import load
+from openfuse_collector.signals import Signal
+from tests.builders import metric
+from tests.collector_process import wait_until
+from tests.pipeline.test_graph import Machine, count, request
+
+ONE_PIPELINE = """
+    traces: {receivers: [otlp], exporters: [genai, genai/away], batch: {max_items: 3}}
+"""
+TWO_PIPELINES = """
+    traces: {receivers: [otlp], exporters: [genai], batch: {max_items: 3}}
+    traces/away: {receivers: [otlp], exporters: [genai/away], batch: {max_items: 3}, ON_FULL}
+"""
+CONFIG = """
+receivers: {otlp: {protocols: {http: {endpoint: localhost:0}}}}
+connectors: {genai: {}, genai/away: {}}
+exporters:
+  sqlite: {path: PATH/a.db}
+  sqlite/away: {path: PATH/b.db, busy_timeout: 10ms, retry_on_failure: {initial_interval: 10ms, max_interval: 50ms}}
+  debug: {}
+service:
+  journal: {directory: PATH/journal, segment_size: 1MiB, max_size: 8MiB}
+  pipelines:PIPELINES
+    events: {receivers: [genai], exporters: [sqlite]}
+    events/away: {receivers: [genai/away], exporters: [sqlite/away]}
+"""
+
+
+def machine(tmp_path: Path, pipelines: str) -> Machine:
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG.replace("PIPELINES", pipelines).replace("PATH", str(tmp_path)))
+    return Machine(load([str(path)], []))
+
+
+@contextmanager
+def away(store: Path) -> Iterator[None]:
+    connection = sqlite3.connect(store, isolation_level=None, timeout=30)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+def large(trace: int) -> Any:
+    made = request(trace, 1)
+    text = made.resource_spans[0].scope_spans[0].spans[0].attributes.add(key="input.value")
+    text.value.string_value = str(trace) + "x" * 250_000
+    return made
+
+
+@pytest.mark.parametrize("pipelines", [ONE_PIPELINE, TWO_PIPELINES.replace(", ON_FULL", "")], ids=["one", "two"])
+async def test_the_living_store_gets_everything_meanwhile(pipelines: str, tmp_path: Path) -> None:
+    running = machine(tmp_path, pipelines)
+    await running.graph.start()
+    with away(tmp_path / "b.db"):
+        for trace in range(1, 31):
+            await running.accept(request(trace))
+        wait_until(lambda: count(tmp_path / "a.db", "traces") == 30, lambda: "the living store waits", 60)
+        assert count(tmp_path / "b.db", "traces") == 0
+        waiting = [worker.status() for worker in running.graph.workers if worker.id == "sqlite/away"]
+        assert waiting[0]["state"] == "retrying" and "locked" in waiting[0]["last_error"]["error"]
+    assert await running.stop()
+    assert count(tmp_path / "b.db", "traces") == 30
+    assert metric(running.metrics, "openfuse_exporter_retries_total", exporter="sqlite/away") > 0
+
+
+async def test_what_is_parked_has_a_quota_of_its_own(tmp_path: Path) -> None:
+    """Four times the journal passes to the living store; the one that is away gets what its quota held, and the rest is counted."""
+    running = machine(tmp_path, TWO_PIPELINES.replace("ON_FULL", "on_full: park, max_backlog: 2MiB"))
+    await running.graph.start()
+    queued = running.graph.queues[Signal.TRACES, "otlp"]
+    with away(tmp_path / "b.db"):
+        for trace in range(1, 129):
+            await running.accept(large(trace))
+            if trace % 8 == 0:
+                wait_until(lambda: count(tmp_path / "a.db", "traces") >= trace, lambda: "the living store waits", 60)  # noqa: B023
+                running.journal.tidy()
+        assert running.journal.backlog("traces/away")["lag_bytes"] <= 4 << 20
+        assert len(queued) == 2
+    assert await running.stop()
+    given_up = metric(running.metrics, "openfuse_pipeline_given_up_requests_total", pipeline="traces/away")
+    assert given_up > 0
+    arrived = count(tmp_path / "b.db", "traces")
+    assert arrived >= 128 - given_up  # what was on its way when it was given up arrives all the same
+    assert count(tmp_path / "a.db", "traces") == 128
+
+
+def test_who_refuses_and_who_parks(tmp_path: Path) -> None:
+    running = machine(
+        tmp_path,
+        "\n    traces: {receivers: [otlp], exporters: [debug, genai]}\n    traces/away: {receivers: [otlp], exporters: [genai/away]}",
+    )
+    assert {
+        source.pipeline: running.journal.backlog(source.pipeline)["on_full"] for source in running.graph.sources
+    } == {
+        "traces": "refuse",
+        "traces@debug": "park",
+        "traces/away": "refuse",
+    }
+    running.journal.close()
