@@ -20,6 +20,8 @@ from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.selection import REBUILT, entity_pages, row_pages, trace_pages
 from openfuse_collector.exporters.sqlite.statements import TABLES, entity_key
 from openfuse_collector.signals import Origin
+from openfuse_collector.store.horizon import OPEN
+from openfuse_collector.store.operations import Position
 from openfuse_collector.store.raw_spans import unpack
 from openfuse_collector.store.rebuild import Remap, Report, Selection, Verdict, judge
 
@@ -53,6 +55,7 @@ class Rebuild:
         patience: float = PATIENCE,
     ) -> None:
         self.report = Report()
+        self.reached: Position | None = None
         self._connection = connection
         self._enrich = enrich
         self._selection = selection
@@ -72,10 +75,12 @@ class Rebuild:
             self._connection.executemany("INSERT OR IGNORE INTO openfuse_rebuilt VALUES (?)", ((key,) for key in keys))
             yield page.share
 
-    def refold(self) -> Iterator[float]:
-        """Rebuild every entity that `remap` has not."""
-        for page in entity_pages(self._connection, self._selection):
+    def refold(self, after: Position | None = None) -> Iterator[float]:
+        """Rebuild every entity that `remap` has not, those behind the key in `after` where given."""
+        start = () if after is None else (int(after[0]) + 1,)
+        for page in entity_pages(self._connection, self._selection, *start):
             self._rebuild(page.keys, {}, ())
+            self.reached = [page.keys[-1]]
             yield page.share
 
     def orphans(self, *, prune: bool) -> Iterator[float]:
@@ -88,7 +93,7 @@ class Rebuild:
                     with writing(self._connection, self._patience):
                         found = self._without_events(kind, found)
                         self._connection.executemany(statements.DELETES[kind], found)
-                self.report.table(kind).without_events += len(found)
+                self.report.table(kind).orphans(found)
                 yield (number + share) / len(kinds)
 
     def _without_events(self, kind: str, names: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -143,12 +148,14 @@ class Rebuild:
             for event in mapped.get(key, ()):
                 events.setdefault(event.entity, []).append(event)
         rows = statements.stored_rows(self._connection, events)
+        horizons = statements.horizons(self._connection)
         verdicts = []
         for entity, new in events.items():
             if entity.type not in TABLES:
                 continue
             try:
-                verdicts.append(judge(entity, history.get(entity, ()), new, rows.get(entity), self._enrich, sources))
+                known, horizon = history.get(entity, ()), horizons.get(entity.project_id, OPEN)
+                verdicts.append(judge(entity, known, new, rows.get(entity), self._enrich, sources, horizon))
             except Exception as error:  # one bad entity must not keep the others from being rebuilt
                 self.report.failures.append(f"{entity.type} {entity.id}: {type(error).__name__}: {error}")
         return verdicts
