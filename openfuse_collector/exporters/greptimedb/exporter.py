@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from openfuse_collector.component import Settings
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.exporters.greptimedb import migrations, probe
+from openfuse_collector.exporters.greptimedb import epoch, migrations, probe
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, consume_error
 from openfuse_collector.exporters.greptimedb.flush import Part
@@ -37,6 +37,7 @@ class GreptimedbExporter:
         self._writer = Writer(config, self._sql, Ingester(config, self._observe))
         enrich = configured_enrichment(settings)
         self._projector = Projector(self._history, enrich, config.fold_cache_size, self._presence)
+        self._epoch: int | None = None
         self._prepared = not config.create_schema
         self._make_metrics(settings)
         self._maintenance = Maintenance(settings, config, self._sql)
@@ -79,6 +80,7 @@ class GreptimedbExporter:
             self._write(batch)
 
     def _write(self, batch: Batch) -> None:
+        self._heed(epoch.read(self._sql))
         events = [event for item in batch.items for event in item.data]
         spans = [(item.origin, span) for item in batch.items for span in item.spans]
         for flush in self._writer.write(self._parts(events, spans)):
@@ -86,6 +88,12 @@ class GreptimedbExporter:
             self._count(self._removed, flush.removed)
             self._known.inc(flush.known)
         self._maintenance.wrote()
+
+    def _heed(self, now: int) -> None:
+        """Forgets everything when a command has changed the store."""
+        if now != self._epoch:
+            self._projector.forget()
+            self._epoch = now
 
     def _parts(self, events: Iterable[Event], spans: Sequence[tuple[Origin, RawSpan]]) -> Iterator[Part]:
         """Folds the events of some entities at a time: while those are being written, the next ones are folded."""

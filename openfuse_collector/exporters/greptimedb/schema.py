@@ -192,6 +192,14 @@ RAW_SPANS = Table(
     append=True,
 )
 """Spans as received, zstd; the earliest copy of a source counts."""
+STORE_EPOCH = Table(
+    "openfuse_store_epoch",
+    "bumped_at",
+    ("reason",),
+    (*_times("bumped_at", nullable=False), *_texts("reason", nullable=False)),
+    append=True,
+)
+"""One row each time a command changes what collectors may remember, see `epoch`."""
 LEDGER = Table(
     "openfuse_schema_migrations",
     "applied_at",
@@ -217,7 +225,7 @@ OPENFUSE_TABLES: tuple[Table, ...] = (
     _side("observations_tool_definitions", _key("tool_name", INVERTED)),
     _side("observations_tool_calls", _key("tool_name", INVERTED)),
 )
-OWN_TABLES: tuple[Table, ...] = (RAW_SPANS,)
+OWN_TABLES: tuple[Table, ...] = (RAW_SPANS, STORE_EPOCH)
 
 TABLES: dict[str, Table] = {table.name: table for table in (*OPENFUSE_TABLES, *OWN_TABLES, LEDGER)}
 """Every table, in the order of creation."""

@@ -16,7 +16,14 @@ from openfuse_collector.cli.schema import schema
 from openfuse_collector.events.columns import COLUMNS, TIME_COLUMN
 from openfuse_collector.exporters.greptimedb import ddl, migrations
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
-from openfuse_collector.exporters.greptimedb.schema import LEDGER, OPENFUSE_TABLES, TABLES, Column, Table
+from openfuse_collector.exporters.greptimedb.schema import (
+    LEDGER,
+    OPENFUSE_TABLES,
+    OWN_TABLES,
+    TABLES,
+    Column,
+    Table,
+)
 from openfuse_collector.exporters.greptimedb.side_tables import EMPTIED, SIDE_TABLES
 from tests.events.shared_cases import SHARED, needs_shared
 
@@ -105,7 +112,7 @@ def test_tables_of_an_older_openfuse_gain_what_they_lack(server: Server) -> None
         columns = tuple(column for column in table.columns if "generation" not in column.name)
         server.sql.run(ddl.create_table(table._replace(columns=columns)))
     added = migrations.apply(server.sql, server.config(), "one")
-    own = sum(len(list(ddl.creation(TABLES[name]))) for name in ("openfuse_raw_spans", LEDGER.name))
+    own = sum(len(list(ddl.creation(table))) for table in (*OWN_TABLES, LEDGER))
     assert added == own + sum(
         column.name.endswith("generation") for table in OPENFUSE_TABLES for column in table.columns
     )
