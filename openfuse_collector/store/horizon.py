@@ -6,11 +6,12 @@ same way how far it has expired them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from openfuse_collector.events.accumulator import Accumulator
 from openfuse_collector.events.deletion import NEVER
+from openfuse_collector.events.event import Event
 from openfuse_collector.events.record import Record
 
 
@@ -37,3 +38,9 @@ def record_within(accumulator: Accumulator, horizon: Horizon) -> Record | None:
         return record
     record["is_deleted"] = True
     return record
+
+
+def is_alive(events: Iterable[Event], horizon: Horizon) -> bool:
+    """Whether an entity with these events has a row."""
+    record = record_within(Accumulator.of(events), horizon)
+    return record is not None and not record["is_deleted"]

@@ -176,7 +176,8 @@ def judge(
     horizon: Horizon = OPEN,
 ) -> Verdict:
     """Folds an entity from scratch and compares. `mapped` are events of today's mapping, known or not; `remapped` the
-    digests of the spans that were mapped again; `horizon` is that of the project. Raises whatever the fold raises for events nobody can fold.
+    digests of the spans that were mapped again; `horizon` is that of the project. Raises whatever the fold raises for
+    events nobody can fold.
     """
     known = {event.id for event in history}
     added = list({event.id: event for event in mapped if event.id not in known}.values())
