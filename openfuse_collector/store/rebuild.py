@@ -140,6 +140,11 @@ class Report:
     failures: list[str] = field(default_factory=list)
     """Entities whose events cannot be folded; their rows stay as they are."""
 
+    @property
+    def discrepancies(self) -> int:
+        """Rows that are not what they should be, each counted once."""
+        return sum(table.discrepancies for table in self.tables.values())
+
     def table(self, entity_type: str) -> TableReport:
         """The part about one projection."""
         return self.tables.setdefault(entity_type, TableReport())
@@ -155,13 +160,13 @@ class Report:
         if not verdict.row_differs:
             return
         table.doubled += verdict.surplus
-        if verdict.stored is None:
-            table.added += 1
-        elif verdict.expected is None:
-            table.removed += 1
-        else:
+        if (verdict.stored is None) == (verdict.expected is None):
             table.changed += 1
             table.columns.update(verdict.columns)
+        elif verdict.stored is None:
+            table.added += 1
+        else:
+            table.removed += 1
         for what, example in _examples(verdict):
             table.example(what, example)
 
@@ -212,11 +217,12 @@ def _examples(verdict: Verdict) -> Iterator[tuple[str, Example]]:
     project_id, _, id = verdict.entity
     if verdict.surplus:
         yield DOUBLED, Example(project_id, id)
-    if verdict.stored is None or verdict.expected is None:
+    if (verdict.stored is None) != (verdict.expected is None):
         yield MISSING if verdict.stored is None else UNWANTED, Example(project_id, id)
         return
+    stored, expected = verdict.stored or {}, verdict.expected or {}
     for column in verdict.columns:
-        yield column, Example(project_id, id, verdict.stored.get(column), verdict.expected.get(column))
+        yield column, Example(project_id, id, stored.get(column), expected.get(column))
 
 
 def _rounded(expected: Any, stored: Any) -> bool:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from prometheus_client import Counter
 
 from openfuse_collector.component import Settings
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.exporters.greptimedb import epoch, migrations, probe
+from openfuse_collector.exporters.greptimedb import epoch, horizons, migrations, probe
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, consume_error
 from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.ingest import Ingester
 from openfuse_collector.exporters.greptimedb.maintenance import Maintenance
+from openfuse_collector.exporters.greptimedb.operations import GreptimedbOperations
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
 from openfuse_collector.signals import Batch, Origin, RawSpan
 from openfuse_collector.store.enrichment import configured_enrichment
 from openfuse_collector.store.present import Present
 from openfuse_collector.store.projector import Projector
+from openfuse_collector.store.upkeep import Upkeep
 
 
 class GreptimedbExporter:
@@ -41,13 +44,16 @@ class GreptimedbExporter:
         self._prepared = not config.create_schema
         self._make_metrics(settings)
         self._maintenance = Maintenance(settings, config, self._sql)
+        self._upkeep = Upkeep(settings, config.retention, partial(GreptimedbOperations, config))
 
     async def start(self) -> None:
         """The server need not be there yet: the journal takes the data, and the first batch waits for it."""
         self._maintenance.start()
+        self._upkeep.start()
 
     async def shutdown(self) -> None:
         """Wait for what is being sent, at most as long as a call may take."""
+        await asyncio.to_thread(self._upkeep.stop)
         await asyncio.to_thread(self._maintenance.stop)
         await asyncio.to_thread(self._writer.close)
 
@@ -90,9 +96,10 @@ class GreptimedbExporter:
         self._maintenance.wrote()
 
     def _heed(self, now: int) -> None:
-        """Forgets everything when a command has changed the store."""
+        """Forgets everything when a command has changed the store, and reads anew which projects are deleted or expired."""
         if now != self._epoch:
             self._projector.forget()
+            self._projector.horizons = horizons.read(self._sql.rows)
             self._epoch = now
 
     def _parts(self, events: Iterable[Event], spans: Sequence[tuple[Origin, RawSpan]]) -> Iterator[Part]:

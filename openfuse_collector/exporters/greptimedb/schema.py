@@ -200,6 +200,13 @@ STORE_EPOCH = Table(
     append=True,
 )
 """One row each time a command changes what collectors may remember, see `epoch`."""
+EXPIRED = Table(
+    "openfuse_expired",
+    "expired_at",
+    ("project_id",),
+    (*_times("expired_at", nullable=False), *_texts("project_id", nullable=False)),
+)
+"""How far retention has come, by project: what received nothing later has no rows, although its raw events stay."""
 LEDGER = Table(
     "openfuse_schema_migrations",
     "applied_at",
@@ -225,7 +232,7 @@ OPENFUSE_TABLES: tuple[Table, ...] = (
     _side("observations_tool_definitions", _key("tool_name", INVERTED)),
     _side("observations_tool_calls", _key("tool_name", INVERTED)),
 )
-OWN_TABLES: tuple[Table, ...] = (RAW_SPANS, STORE_EPOCH)
+OWN_TABLES: tuple[Table, ...] = (RAW_SPANS, STORE_EPOCH, EXPIRED)
 
 TABLES: dict[str, Table] = {table.name: table for table in (*OPENFUSE_TABLES, *OWN_TABLES, LEDGER)}
 """Every table, in the order of creation."""

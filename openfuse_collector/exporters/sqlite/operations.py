@@ -83,7 +83,9 @@ class SqliteOperations:
         return Expiry(self._connection(dry_run), dry_run=dry_run)
 
     def rewind(self, instance: str, pipeline: str, offset: int, *, dry_run: bool) -> int | None:
-        """The cursor that was committed with the data."""
+        """The cursor that was committed with the data; none where there is no file yet."""
+        if not Path(self._config.path).is_file():
+            return None
         connection = self._connection(dry_run)
         found = connection.execute(_CURSOR, (instance, pipeline)).fetchone()
         if found is not None and found[0] > offset and not dry_run:

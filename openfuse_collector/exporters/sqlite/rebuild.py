@@ -11,28 +11,22 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
 from openfuse_collector.enrich import Enrich
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.selection import REBUILT, entity_pages, row_pages, trace_pages
 from openfuse_collector.exporters.sqlite.statements import TABLES, entity_key
-from openfuse_collector.signals import Origin
 from openfuse_collector.store.horizon import OPEN
 from openfuse_collector.store.operations import Position
-from openfuse_collector.store.raw_spans import unpack
 from openfuse_collector.store.rebuild import Remap, Report, Selection, Verdict, judge
+from openfuse_collector.store.remap import mapped_events, requests_of
 
 PATIENCE = 60.0
 """A command can wait longer for another writer than a pipeline, which tries again anyway."""
 
 LOOK_AGAIN = 0.0005
 """Seconds between two looks at the lock."""
-
-Requests = dict[tuple[str, Origin], ExportTraceServiceRequest]
-"""(trace id, origin) -> what one request said of one trace."""
 
 Mapped = dict[int, list[Event]]
 """Entity key -> events of today's mapping."""
@@ -67,8 +61,9 @@ class Rebuild:
     def remap(self, remap: Remap) -> Iterator[float]:
         """Map the kept spans again, some traces at a time, and rebuild the entities they speak of."""
         for page in trace_pages(self._connection, self._selection):
-            requests, sources = self._requests(page.keys)
-            mapped = self._mapped(requests, remap)
+            requests, sources = requests_of(statements.raw_spans(self._connection, page.keys), self.report)
+            events = mapped_events(requests, remap, self.report)
+            mapped = {entity_key(entity): group for entity, group in events.items()}
             traces = {entity_key(Entity(origin.project_id, "trace", id)) for id, origin in requests}
             keys = mapped.keys() | traces
             self._rebuild(keys, mapped, sources)
@@ -100,33 +95,6 @@ class Rebuild:
         keys = {entity_key(Entity(project, kind, id)): (project, id) for project, id in names}
         known = statements.known_keys(self._connection, keys)
         return [name for key, name in keys.items() if key not in known]
-
-    def _requests(self, traces: Sequence[int]) -> tuple[Requests, set[str]]:
-        """The kept spans of traces as the requests they came in, oldest first, and their digests.
-
-        Both matter to the shallow events of a trace: the mapping makes one per request, of which the connector lets pass what is news.
-        """
-        requests: Requests = {}
-        sources: set[str] = set()
-        for source, trace_id, payload, origin in statements.raw_spans(self._connection, traces):
-            sources.add(source)
-            try:
-                span = unpack(payload)
-            except ValueError as error:
-                self.report.failures.append(f"span {source} of trace {trace_id}: {error}")
-                continue
-            requests.setdefault((trace_id, origin), ExportTraceServiceRequest()).resource_spans.append(span)
-        self.report.spans += len(sources)
-        return dict(sorted(requests.items(), key=lambda sent: sent[0][1].received_at)), sources
-
-    def _mapped(self, requests: Requests, remap: Remap) -> Mapped:
-        mapped: Mapped = {}
-        for (_, origin), request in requests.items():
-            events, unmapped = remap(request, origin)
-            self.report.unmapped += unmapped
-            for event in events:
-                mapped.setdefault(entity_key(event.entity), []).append(event)
-        return mapped
 
     def _rebuild(self, keys: Collection[int], mapped: Mapped, sources: Collection[str]) -> None:
         with reading(self._connection):
