@@ -68,8 +68,10 @@ class Removal:
         found = self._sql.rows(f"{select(('`project_id`',), '`raw_events`', 'TRUE')} GROUP BY `project_id`")
         limits = [(id, cutoff - 1) for (id,) in found if (cutoff := retention.cutoff(id, now)) is not None]
         if not self._dry_run:
+            known = horizons.read(self._sql.rows)
             for project, until in limits:
-                horizons.expire(self._sql, project, until)
+                if until > known.get(project, OPEN).expired:  # a limit that has become longer brings nothing back
+                    horizons.expire(self._sql, project, until)
             epoch.bump(self._sql, "retention")
         for number, (project, until) in enumerate(limits):
             for share in self._sweep(project, until):
