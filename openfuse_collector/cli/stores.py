@@ -126,6 +126,10 @@ def confirmed(question: str, yes: bool) -> None:
     """Goes on when somebody said yes, on the command line or now; ends with 1 otherwise."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not _interactive():
         raise click.ClickException(f"{question} Nobody is there to ask: say --yes, or look first with --dry-run")
     click.confirm(question, abort=True, err=True)
+
+
+def _interactive() -> bool:
+    return sys.stdin.isatty()

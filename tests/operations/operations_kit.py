@@ -15,7 +15,7 @@ from openfuse_collector.config.types import Address
 from openfuse_collector.enrich import Enrich
 from openfuse_collector.events.columns import TIME_COLUMN
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.exporters.greptimedb import ddl, migrations
+from openfuse_collector.exporters.greptimedb import migrations
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.exporter import GreptimedbExporter
 from openfuse_collector.exporters.greptimedb.operations import GreptimedbOperations
@@ -271,5 +271,3 @@ def side_entities(kit: StoreKit) -> set[str]:
         return set()
     return {id for table in SIDE_TABLES for (id,) in kit.query(f"SELECT entity_id FROM {table} WHERE NOT is_deleted")}
 
-
-__all__ = ["ddl"]
