@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from enum import Enum
 
 from openfuse_collector.events.columns import TIME_COLUMN
+from openfuse_collector.events.deletion import NEVER, last_stated, stated_at
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.generation import following
 from openfuse_collector.events.order import instant, order_key
@@ -35,14 +36,17 @@ class Accumulator:
     An entity with a single event, which most span-derived ones are for good, keeps that event and nothing else.
     """
 
-    __slots__ = ("_at_newest", "_full", "_ids", "_latest", "_newest", "_only", "_shallow", "_sources", "_tombstone")
+    __slots__ = (
+        *("_at_newest", "_full", "_ids", "_latest", "_newest", "_only", "_shallow", "_sources", "_stated"),
+        "_tombstone",
+    )
 
     def __init__(self) -> None:
         self._only: Event | None = None
         self._ids: dict[str, int] = {}
         """Event id -> ingested_at of its first copy; empty while `_only` is all there is."""
-        self._sources: dict[str, int] = {}
-        """Source digest -> mapping of the events that count."""
+        self._sources: dict[str, tuple[int, int]] = {}
+        """Source digest -> mapping of the events that count, and when the first of any mapping was received."""
         self._full: Registers | None = None
         self._shallow: Registers | None = None
         """Writes of shallow events, as long as there are no others."""
@@ -51,7 +55,9 @@ class Accumulator:
         self._at_newest = 0
         self._latest: tuple[Entity, int, int] | None = None
         """The entity, the smallest and the largest ingested_at of all events."""
-        self._tombstone = -1
+        self._stated = NEVER
+        """When the newest live event without a source was news."""
+        self._tombstone = NEVER
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Accumulator:
@@ -80,19 +86,20 @@ class Accumulator:
             self._take(only)
         return self._take(event)
 
-    def record(self) -> Record | None:
-        """The record of the entity, None when there is nothing to store. The caller owns it, but not what is nested in it."""
+    def record(self, deleted_at: int = NEVER) -> Record | None:
+        """The record of the entity, None when there is nothing to store. The caller owns it, but not what is nested in it.
+
+        `deleted_at` is a tombstone from outside the history, that of the project.
+        """
         if self._latest is None:
-            return None if self._only is None else _record_of(self._only)
+            return None if self._only is None else _record_of(self._only, deleted_at)
         registers = self._full or self._shallow
         if registers is None or registers.first is None:
             return None
         entity, created_at, updated_at = self._latest
         record = finish(entity, registers.columns(), registers.first[0], created_at, updated_at)
-        if self._tombstone >= self._newest:
-            record["is_deleted"] = True
-            return None if entity.type == "dataset_run_item" else record
-        return record
+        tombstone = max(self._tombstone, deleted_at)
+        return record if tombstone == NEVER or tombstone < self._last_stated() else _deleted(record, entity.type)
 
     @property
     def event_ids(self) -> Collection[str]:
@@ -126,19 +133,27 @@ class Accumulator:
             return Outcome.DUPLICATE if event.ingested_at >= known else Outcome.REFOLD
         source = source_of(event)
         current = None if source is None else self._sources.get(source.digest)
-        if source is not None and current is not None and source.mapping > current:
+        if source is not None and current is not None and source.mapping > current[0]:
             return Outcome.REFOLD
         self._count(event)
         if event.type == TOMBSTONE:
             self._tombstone = max(self._tombstone, event.ingested_at)
             return Outcome.APPLIED
         self._count_live(event.ingested_at)
-        if source is not None:
-            if current is not None and source.mapping < current:
+        if source is None:
+            self._stated = max(self._stated, stated_at(event))
+        elif current is None:
+            self._sources[source.digest] = source.mapping, event.ingested_at
+        else:
+            self._sources[source.digest] = current[0], min(current[1], event.ingested_at)
+            if source.mapping < current[0]:
                 return Outcome.APPLIED
-            self._sources[source.digest] = source.mapping
         self._write(event)
         return Outcome.APPLIED
+
+    def _last_stated(self) -> int:
+        """Looked for only where there is a tombstone, because the first receive time of a source may still move back."""
+        return max((self._stated, *(first for _, first in self._sources.values())))
 
     def _count(self, event: Event) -> None:
         at = event.ingested_at
@@ -170,7 +185,7 @@ class Accumulator:
             registers.write(order_key(event), columns)
 
 
-def _record_of(event: Event) -> Record | None:
+def _record_of(event: Event, deleted_at: int) -> Record | None:
     """The record of an entity with one event: no registers, no order."""
     if event.type == TOMBSTONE:
         return None
@@ -178,7 +193,15 @@ def _record_of(event: Event) -> Record | None:
     if columns is None:
         return None
     first = "" if TIME_COLUMN[event.entity.type] in columns else instant(event.timestamp)
-    return finish(event.entity, columns, first, event.ingested_at, event.ingested_at)
+    record = finish(event.entity, columns, first, event.ingested_at, event.ingested_at)
+    if deleted_at == NEVER or deleted_at < last_stated((event,)):
+        return record
+    return _deleted(record, event.entity.type)
+
+
+def _deleted(record: Record, entity_type: str) -> Record | None:
+    record["is_deleted"] = True
+    return None if entity_type == "dataset_run_item" else record
 
 
 def _mapping(event: Event) -> int:
