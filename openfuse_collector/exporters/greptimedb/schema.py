@@ -200,6 +200,17 @@ STORE_EPOCH = Table(
     append=True,
 )
 """One row each time a command changes what collectors may remember, see `epoch`."""
+SETTLE_MARKS = Table(
+    "openfuse_settle_marks",
+    "marked_at",
+    ("instance",),
+    (
+        *_times("marked_at", nullable=False),
+        *_texts("instance", nullable=False),
+        *_times("settled_until written_until"),
+    ),
+)
+"""What each collector may have written and not gone over: the newest row counts, see `settle_marks`."""
 LEDGER = Table(
     "openfuse_schema_migrations",
     "applied_at",
@@ -225,7 +236,7 @@ OPENFUSE_TABLES: tuple[Table, ...] = (
     _side("observations_tool_definitions", _key("tool_name", INVERTED)),
     _side("observations_tool_calls", _key("tool_name", INVERTED)),
 )
-OWN_TABLES: tuple[Table, ...] = (RAW_SPANS, STORE_EPOCH)
+OWN_TABLES: tuple[Table, ...] = (RAW_SPANS, STORE_EPOCH, SETTLE_MARKS)
 
 TABLES: dict[str, Table] = {table.name: table for table in (*OPENFUSE_TABLES, *OWN_TABLES, LEDGER)}
 """Every table, in the order of creation."""

@@ -16,6 +16,7 @@ from openfuse_collector.exporters.greptimedb.probe import Ask, parts, these
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS, Row, projection_row
 from openfuse_collector.exporters.greptimedb.schema import RAW_EVENTS, TABLES
 from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES, side_rows
+from openfuse_collector.store.present import Present
 
 
 class Place(NamedTuple):
@@ -68,6 +69,16 @@ def whole(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Stored]:
         for entity in entities
         if entity in rows or entity in sides
     }
+
+
+def everywhere(ask: Ask, entities: Sequence[Entity], present: Mapping[Entity, Present]) -> dict[Entity, Present]:
+    """`present`, and the times and generations of side rows with it: what has to go, and what a new generation has to be above."""
+    found = dict(present)
+    for entity, counted in side_counts(ask, entities).items():
+        there = found.get(entity, Present(frozenset(), 0, 0))
+        times = there.times.union(time for _, time, _ in counted)
+        found[entity] = there._replace(times=times, generation=max(there.generation, *(made for _, _, made in counted)))
+    return found
 
 
 def side_counts(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Counter[tuple[str, int, int]]]:
