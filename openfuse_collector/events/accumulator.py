@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from enum import Enum
+from typing import NamedTuple
 
 from openfuse_collector.events.columns import TIME_COLUMN
 from openfuse_collector.events.deletion import NEVER, last_stated, stated_at
@@ -30,6 +31,15 @@ class Outcome(Enum):
     """It replaces an event that is folded in already. Nothing changed; the accumulator must be rebuilt from history."""
 
 
+class Extent(NamedTuple):
+    """Which events an entity has, as far as two numbers can say: a set that gained an event, or an earlier copy of one, differs."""
+
+    events: int
+    """Distinct events: tombstones and superseded ones included."""
+    received: int
+    """Sum of their receive times, of each event that of its first copy; epoch milliseconds."""
+
+
 class Accumulator:
     """The state of one entity. Order-free and idempotent: any sequence of applies of one event set gives one record.
 
@@ -37,7 +47,7 @@ class Accumulator:
     """
 
     __slots__ = (
-        *("_at_newest", "_full", "_ids", "_latest", "_newest", "_only", "_shallow", "_sources", "_stated"),
+        *("_at_newest", "_full", "_ids", "_latest", "_newest", "_only", "_received", "_shallow", "_sources", "_stated"),
         "_tombstone",
     )
 
@@ -45,6 +55,8 @@ class Accumulator:
         self._only: Event | None = None
         self._ids: dict[str, int] = {}
         """Event id -> ingested_at of its first copy; empty while `_only` is all there is."""
+        self._received = 0
+        """Sum of the values of `_ids`."""
         self._sources: dict[str, tuple[int, int]] = {}
         """Source digest -> mapping of the events that count, and when the first of any mapping was received."""
         self._full: Registers | None = None
@@ -107,6 +119,13 @@ class Accumulator:
         return (self._only.id,) if self._only is not None else self._ids.keys()
 
     @property
+    def extent(self) -> Extent:
+        """The events this is made of."""
+        if self._only is not None:
+            return Extent(1, self._only.ingested_at)
+        return Extent(len(self._ids), self._received)
+
+    @property
     def size(self) -> int:
         """Approximate bytes held."""
         if self._only is not None:
@@ -158,6 +177,7 @@ class Accumulator:
     def _count(self, event: Event) -> None:
         at = event.ingested_at
         self._ids[event.id] = at
+        self._received += at
         if self._latest is None:
             self._latest = (event.entity, at, at)
             return

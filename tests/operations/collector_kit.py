@@ -9,8 +9,8 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from click.testing import CliRunner, Result
-from operations_kit import StoreKit
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from operations_kit import StoreKit
 
 from openfuse_collector.cli.main import main
 from tests.collector_process import CollectorProcess, wait_until

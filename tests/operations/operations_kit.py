@@ -175,7 +175,9 @@ def verified(kit: StoreKit, selection: Selection = EVERYTHING) -> Report:
     return rebuilt(kit, selection, dry_run=True)
 
 
-def deleted(kit: StoreKit, *ids: str, project: str | None = None, erase: bool = False, dry_run: bool = False) -> Removed:
+def deleted(
+    kit: StoreKit, *ids: str, project: str | None = None, erase: bool = False, dry_run: bool = False
+) -> Removed:
     """Deletes traces by id, or a project."""
     with closing(kit.operations()) as operations:
         made = operations.deletion(erase=erase, dry_run=dry_run)
@@ -231,7 +233,9 @@ def contents(kit: StoreKit) -> list[tuple[Any, ...]]:
     """Everything that can be compared before and after."""
     tables = ("raw_events", *PROJECTIONS.values())
     times = {"raw_events": "ingested_at"} | {table: TIME_COLUMN[kind] for kind, table in PROJECTIONS.items()}
-    return sorted((table, *row) for table in tables for row in kit.query(f"SELECT project_id, {times[table]} FROM {table}"))
+    return sorted(
+        (table, *row) for table in tables for row in kit.query(f"SELECT project_id, {times[table]} FROM {table}")
+    )
 
 
 def said(
@@ -270,4 +274,3 @@ def side_entities(kit: StoreKit) -> set[str]:
     if kit.kind == "sqlite":
         return set()
     return {id for table in SIDE_TABLES for (id,) in kit.query(f"SELECT entity_id FROM {table} WHERE NOT is_deleted")}
-

@@ -67,9 +67,11 @@ def test_verify_for_programs(kit: StoreKit) -> None:
 
 def test_values_in_the_report(sqlite: SqliteKit) -> None:
     store(sqlite, conversation("t1"))
-    sqlite.tamper("UPDATE traces SET name = NULL, input = 'something else that is much longer than a column may be wide'")
+    sqlite.tamper(
+        "UPDATE traces SET name = NULL, input = 'something else that is much longer than a column may be wide'"
+    )
     lines = call(sqlite, "verify").stdout.splitlines()
-    assert any('traces.name' in line and 'p t1: NULL instead of "chat"' in line for line in lines)
+    assert any("traces.name" in line and 'p t1: NULL instead of "chat"' in line for line in lines)
     assert any('"something else that is much long' in line for line in lines)
 
 
@@ -94,9 +96,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, pages_done: int) -> None:
     monkeypatch.setattr(rebuild_module, "follow", interrupted)
 
 
-def test_a_rebuild_goes_on_where_it_was_stopped(
-    kit: StoreKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rebuild_goes_on_where_it_was_stopped(kit: StoreKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in ((sqlite_selection, "PAGE_KEYS"), (pages, "PAGE_ENTITIES")):
         monkeypatch.setattr(module, name, 2)
     store(kit, [said(f"t{number}", name="chat") for number in range(9)])
@@ -189,7 +189,13 @@ def test_the_settings_of_projects_are_read(kit: StoreKit) -> None:
     assert ids(kit) == SECOND
 
 
-COMMANDS = (("verify",), ("rebuild",), ("retention",), ("delete", "trace", "t1", "--yes"), ("delete", "project", "p", "--yes"))
+COMMANDS = (
+    ("verify",),
+    ("rebuild",),
+    ("retention",),
+    ("delete", "trace", "t1", "--yes"),
+    ("delete", "project", "p", "--yes"),
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

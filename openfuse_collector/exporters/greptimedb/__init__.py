@@ -20,5 +20,9 @@ FACTORY = Factory(
         "openfuse_greptimedb_failed_exports": "Attempts at a batch that failed, by cause.",
         "openfuse_greptimedb_replaced_rows": "Rows removed because their entity moved in time, was cleared or deleted.",
         "openfuse_greptimedb_files": "Files of the region that has most of them, by table.",
+        "openfuse_settle_checked": "Entities gone over some time after they were written.",
+        "openfuse_settle_refolded": "Entities whose rows were wrong and made again.",
+        "openfuse_settle_missing": "Entities of which the store has lost events it had accepted.",
+        "openfuse_settle_waiting": "Entities that are waiting to be gone over.",
     },
 )

@@ -74,9 +74,11 @@ class Server:
 
 
 @contextmanager
-def exporter(server: Server, metrics: Metrics | None = None, **config: Any) -> Iterator[GreptimedbExporter]:
-    """An exporter as a collector has it; another one after it is the collector after a restart."""
-    made = GreptimedbExporter(settings("greptimedb", metrics), server.config(**config))
+def exporter(
+    server: Server, metrics: Metrics | None = None, instance: str = "collector-1", **config: Any
+) -> Iterator[GreptimedbExporter]:
+    """An exporter as a collector has it; another one after it is the collector after a restart, or another `instance`."""
+    made = GreptimedbExporter(settings("greptimedb", metrics, instance), server.config(**config))
     try:
         yield made
     finally:
