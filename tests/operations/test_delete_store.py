@@ -218,3 +218,13 @@ def test_changed_tables_are_compacted_and_collectors_told(greptimedb: Greptimedb
     compactions = [at for at, sql in enumerate(statements) if "compact_table" in sql]
     assert {sql.split("'")[1] for sql in statements if "compact_table" in sql} >= {"traces", "observations", "scores"}
     assert min(compactions) > max(bumps)
+
+
+@pytest.mark.parametrize("kind", ["observation", "score"])
+def test_what_a_collector_is_just_writing_goes_too(greptimedb: GreptimedbKit, kind: str) -> None:
+    """Raw events are written before rows: something of the trace may have no row yet."""
+    store(greptimedb, conversation("t1"), [said("t1-late", kind, at=5000, traceId="t1")], conversation("t2"))
+    greptimedb.tamper(f"DELETE FROM {kind}s WHERE id = 't1-late'")
+    removed = deleted(greptimedb, "t1")
+    assert removed.entities[kind] == 2
+    assert_clean(greptimedb, SECOND)

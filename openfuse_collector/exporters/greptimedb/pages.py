@@ -32,14 +32,20 @@ class Page(NamedTuple):
     share: float
 
 
-def entity_pages(query: Query, selection: Selection, after: Sequence[str] | None = None) -> Iterator[Page]:
-    """Entities that have raw events; those behind `after`, (project, entity type, id), where given. Raises CallError."""
+def entity_pages(
+    query: Query, selection: Selection, after: Sequence[str] | None = None, until: int | None = None
+) -> Iterator[Page]:
+    """Entities that have raw events; those behind `after`, (project, entity type, id), where given. Raises CallError.
+
+    With `until`, epoch milliseconds, those that have received something up to then.
+    """
     where = conditions(
         {
             "`project_id` = {}": selection.project,
             "`entity_type` = {}": selection.entity_type,
             "`entity_id` = {}": selection.entity,
             "`ingested_at` >= {}": selection.since,
+            "`ingested_at` <= {}": until,
         }
     )
     if selection.trace is not None:
