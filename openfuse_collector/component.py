@@ -171,6 +171,8 @@ class Factory:
     """Connectors only: the signals that come out."""
     durable: bool = True
     """Exporters only: whether what `export` returned from survives a power cut of the destination. If not, the journal keeps it a while."""
+    operations: Callable[..., Any] | None = None
+    """Exporters that are stores: config -> `store.operations.Operations`, what the commands work on."""
     stability: str = "alpha"
     aliases: tuple[str, ...] = ()
     """Older names that keep working."""

@@ -14,6 +14,7 @@ from openfuse_collector.events.columns import COLUMNS, TIME_COLUMN
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import Scalar, row
 from openfuse_collector.events.text import clean
+from openfuse_collector.store.horizon import OPEN, Horizons, record_within
 from openfuse_collector.store.present import Folded, Presence, Present, filled
 
 History = Callable[[Sequence[Entity]], Mapping[Entity, Sequence[Event]]]
@@ -78,6 +79,8 @@ class Projector:
         self._presence = presence
         self._enrich = enrich
         self._max_bytes = max_bytes
+        self.horizons: Horizons = {}
+        """Which projects were deleted, and when: kept up to date by the store."""
         self._bytes = 0
         self._known: OrderedDict[Entity, tuple[Accumulator, Present | None, int]] = OrderedDict()
 
@@ -172,7 +175,7 @@ class Projector:
             self._keep(entity, accumulator, present)
 
     def _row(self, entity: Entity, accumulator: Accumulator, present: Present | None) -> dict[str, Scalar] | None:
-        record = accumulator.record()
+        record = record_within(accumulator, self.horizons.get(entity.project_id, OPEN))
         if record is None or entity.type not in COLUMNS:
             return None
         record["eav_generation"] = accumulator.generation(None if present is None else present.generation)

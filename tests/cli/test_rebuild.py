@@ -131,7 +131,7 @@ def test_wrong_usage(path: Path) -> None:
     two = "exporters.sqlite/other.path=/other.db"
     result = call(None, "--set", two, "--set", "service.pipelines.events.exporters=[sqlite, sqlite/other]")
     assert result.exit_code == 2
-    assert "name the store with --store" in result.stderr
+    assert "name the store with --exporter" in result.stderr
 
 
 def test_a_store_that_is_none(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from openfuse_collector.config.types import Address, Duration, Secret, Size
 from openfuse_collector.pipeline.retry import RetryConfig
+from openfuse_collector.store.retention import RetentionConfig
 
 MIB = 1024 * 1024
 COMPRESSIONS = ("none", "gzip", "zstd")
@@ -35,6 +36,8 @@ class MaintenanceConfig:
     """Count the files of every table this often."""
     warn_at_files: int = 200
     """Warn when a region of a table has this many files. Above 384 the server cannot read it any more."""
+    compact: bool = True
+    """Merge the files of such a table at once; off where somebody else sees to it."""
 
     def validate(self) -> Iterator[str]:
         """One sentence per mistake on this level."""
@@ -98,6 +101,8 @@ class GreptimedbConfig:
     ttl: str | None = None
     """How long the database keeps rows, such as 730d; set on start. By default the database's own setting stays as it is."""
     settle: SettleConfig = field(default_factory=SettleConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
+    """How long each project's data is shown, counted from when it was received; `ttl` removes it from the disk."""
     maintenance: MaintenanceConfig = field(default_factory=MaintenanceConfig)
     retry_on_failure: RetryConfig = field(
         default_factory=lambda: RetryConfig(initial_interval=Duration(0.1), max_interval=Duration(10))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from threading import RLock
 from typing import Any
 
@@ -12,12 +13,13 @@ from prometheus_client import Counter
 from openfuse_collector.component import Settings
 from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.exporters.greptimedb import epoch, migrations, probe, stored
+from openfuse_collector.exporters.greptimedb import epoch, horizons, migrations, probe, standing
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, consume_error
 from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.ingest import Ingester
 from openfuse_collector.exporters.greptimedb.maintenance import Maintenance
+from openfuse_collector.exporters.greptimedb.operations import GreptimedbOperations
 from openfuse_collector.exporters.greptimedb.settle import Settle
 from openfuse_collector.exporters.greptimedb.settle_list import Span
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
@@ -26,6 +28,7 @@ from openfuse_collector.signals import Batch, Origin, RawSpan
 from openfuse_collector.store.enrichment import configured_enrichment
 from openfuse_collector.store.present import Folded, Present
 from openfuse_collector.store.projector import Projector
+from openfuse_collector.store.upkeep import Upkeep
 
 _PERHAPS_WRITTEN = frozenset((Cause.UNCLEAR, Cause.SERVER, Cause.ROWS, Cause.TOO_LARGE))
 
@@ -53,14 +56,17 @@ class GreptimedbExporter:
         self._make_metrics(settings)
         self._maintenance = Maintenance(settings, config, self._sql)
         self._settle = Settle(settings, config.settle, self._sql, self)
+        self._upkeep = Upkeep(settings, config.retention, partial(GreptimedbOperations, config))
 
     async def start(self) -> None:
         """The server need not be there yet: the journal takes the data, and the first batch waits for it."""
         self._maintenance.start()
         self._settle.start()
+        self._upkeep.start()
 
     async def shutdown(self) -> None:
         """Wait for what is being sent, at most as long as a call may take."""
+        await asyncio.to_thread(self._upkeep.stop)
         await asyncio.to_thread(self._settle.stop)
         await asyncio.to_thread(self._maintenance.stop)
         await asyncio.to_thread(self._writer.close)
@@ -87,13 +93,15 @@ class GreptimedbExporter:
         self._settle.go_over()
 
     def prepare(self) -> None:
-        """Make sure that there are tables, and forget everything when a command has changed the store. Raises CallError."""
+        """Make sure that there are tables. When a command has changed the store, forget everything, and read anew which projects are
+        deleted or expired. Raises CallError."""
         if not self._prepared:
             self._created(migrations.ensure(self._sql, self._config, self._instance))
             self._prepared = True
         now = epoch.read(self._sql)
         if now != self._epoch:
             self._projector.forget()
+            self._projector.horizons = horizons.read(self._sql.rows)
             self._settle.hurry()
             self._epoch = now
         self._settle.load()
@@ -106,7 +114,7 @@ class GreptimedbExporter:
         """Make rows again from everything the store has, and write them. Raises CallError and PermanentError."""
         try:
             history = self._history(entities)
-            present = stored.everywhere(self._writer.ask, list(history), self._presence(list(history)))
+            present = standing.everywhere(self._writer.ask, list(history), self._presence(list(history)))
             changes = self._projector.refold(entities, history, present)
             self._written([Part(changes, 0)])
             return changes.folded

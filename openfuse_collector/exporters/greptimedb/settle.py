@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from openfuse_collector.component import Settings
 from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.exporters.greptimedb import ddl, probe, stored
+from openfuse_collector.exporters.greptimedb import ddl, probe, standing, stored
 from openfuse_collector.exporters.greptimedb.config import SettleConfig
 from openfuse_collector.exporters.greptimedb.errors import CallError
 from openfuse_collector.exporters.greptimedb.settle_list import Expected, SettleList, Slice, Span
@@ -169,7 +169,7 @@ class Settle:
         """Those to be read whole: they are not as they were left, or nobody knows how they were left."""
         suspects = [entity for entity, expected in quiet.items() if expected is None]
         known = {entity: expected for entity, expected in quiet.items() if expected is not None}
-        extents, places = stored.extents(self._ask, list(known)), stored.places(self._ask, list(known))
+        extents, places = standing.extents(self._ask, list(known)), standing.places(self._ask, list(known))
         for entity, expected in known.items():
             extent = extents.get(entity)
             if extent is None or extent.events < expected.folded.extent.events:
@@ -180,7 +180,7 @@ class Settle:
                     type=entity.type,
                     project=entity.project_id,
                 )
-            elif not expected.fits(extent, *places.get(entity, stored.Place()), strict=slice.strict):
+            elif not expected.fits(extent, *places.get(entity, standing.Place()), strict=slice.strict):
                 suspects.append(entity)
         return suspects
 
@@ -206,7 +206,7 @@ class Settle:
         except Exception as error:  # the events nobody can fold are dead letters already
             self._log.warning("an entity cannot be folded", entity=entity.id, type=entity.type, error=str(error))
             return True
-        return stored.is_right(entity.type, expected, there.get(entity, stored.Stored()))
+        return stored.is_right(entity, expected, there.get(entity, stored.Stored()))
 
     def _repair(self, wrong: Sequence[Entity], histories: Mapping[Entity, Sequence[Event]]) -> None:
         if not wrong:

@@ -177,11 +177,25 @@ CREATE TABLE openfuse_raw_spans (
 CREATE UNIQUE INDEX openfuse_raw_spans_once ON openfuse_raw_spans (openfuse_trace, source);
 """
 
+PROJECT_TOMBSTONES = """
+CREATE TABLE project_tombstones (
+  project_id TEXT PRIMARY KEY,
+  deleted_at INTEGER NOT NULL  -- what was news then or before is deleted
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("0001 tables", RAW_EVENTS + TRACES + OBSERVATIONS + SCORES + OWN),
     ("0002 raw spans", RAW_SPANS),
+    ("0003 project tombstones", PROJECT_TOMBSTONES),
 )
 """Applied in order, each once. Never edit one that was released; add the next."""
+
+BY_TIME = (
+    "CREATE INDEX IF NOT EXISTS raw_events_by_time ON raw_events (project_id, ingested_at)",
+    "CREATE INDEX IF NOT EXISTS openfuse_raw_spans_by_time ON openfuse_raw_spans (project_id, ingested_at)",
+)
+"""What finding expired events needs. Only stores that have a retention limit pay for it."""
 
 LEDGER = "CREATE TABLE IF NOT EXISTS openfuse_schema_migrations (name TEXT PRIMARY KEY, applied_at INTEGER NOT NULL)"
 

@@ -170,5 +170,4 @@ def assert_settled(server: Server, events: Sequence[Event]) -> None:
         if record is not None and not record["is_deleted"]:
             expected = row(entity.type, ENRICH(entity.type, record))
         found = there.get(entity, stored.Stored())
-        different = stored.differences(entity.type, expected, found.rows[0]) if expected and found.rows else None
-        assert stored.is_right(entity.type, expected, found), (entity, len(found.rows), different, found.sides)
+        assert stored.is_right(entity, expected, found), (expected, found)
