@@ -32,7 +32,9 @@ from tests.exporters.sqlite_kit import execute, ingest, query, reference_rows, r
 from tests.mapping.span_requests import request, span
 
 SPANS = 10
-REQUESTS = 200
+REQUESTS = 100
+PATIENCE = 600.0
+"""Seconds to wait for what takes a few on an idle machine."""
 PRICED = enrichment(Catalogue())
 
 
@@ -210,13 +212,18 @@ def body(trace: int) -> bytes:
 
 
 def send(collector: CollectorProcess, trace: int) -> bool:
-    with closing(http.client.HTTPConnection("127.0.0.1", collector.http_port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", collector.http_port, timeout=PATIENCE)) as connection:
         connection.request("POST", "/v1/traces", body(trace), {"Content-Type": "application/x-protobuf"})
         return connection.getresponse().status == 200
 
 
 def command(collector: CollectorProcess, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "openfuse_collector", "rebuild", "--store", str(collector.store), *arguments]
+
+
+def repaired(collector: CollectorProcess) -> bool:
+    """Whether a rebuild, or the collector on its own, has put a damaged row right."""
+    return bool(collector.query("SELECT 1 FROM traces WHERE environment <> 'damaged'"))
 
 
 def test_beside_a_collector_under_load(start_collector: Callable[..., CollectorProcess]) -> None:
@@ -235,7 +242,7 @@ def test_beside_a_collector_under_load(start_collector: Callable[..., CollectorP
             acknowledged.append(number)
 
     def acknowledge(count: int) -> None:
-        wait_until(lambda: len(acknowledged) >= count, lambda: collector.log, 60)
+        wait_until(lambda: len(acknowledged) >= count, lambda: collector.log, PATIENCE)
 
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     with ThreadPoolExecutor(3) as pool:
@@ -255,9 +262,11 @@ def test_beside_a_collector_under_load(start_collector: Callable[..., CollectorP
                     text=True,
                 )
                 if killed := round == 2:
-                    collector.wait_for_rows("SELECT 1 FROM traces WHERE environment <> 'damaged'")
+                    wait_until(
+                        lambda: repaired(collector) or process.poll() is not None, lambda: collector.log, PATIENCE
+                    )
                     process.send_signal(signal.SIGKILL)
-                out, err = process.communicate(timeout=120)
+                out, err = process.communicate(timeout=PATIENCE)
                 assert killed or process.returncode == 0, out + err
         finally:
             done.set()

@@ -100,9 +100,9 @@ class GreptimedbConfig:
     """Create what is missing of database, tables and columns. Off where the collector may not; see `openfuse-collector schema`."""
     ttl: str | None = None
     """How long the database keeps rows, such as 730d; set on start. By default the database's own setting stays as it is."""
-    settle: SettleConfig = field(default_factory=SettleConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
     """How long each project's data is shown, counted from when it was received; `ttl` removes it from the disk."""
+    settle: SettleConfig = field(default_factory=SettleConfig)
     maintenance: MaintenanceConfig = field(default_factory=MaintenanceConfig)
     retry_on_failure: RetryConfig = field(
         default_factory=lambda: RetryConfig(initial_interval=Duration(0.1), max_interval=Duration(10))

@@ -13,7 +13,7 @@ from prometheus_client import Counter
 from openfuse_collector.component import Settings
 from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.exporters.greptimedb import epoch, horizons, migrations, probe, standing
+from openfuse_collector.exporters.greptimedb import epoch, horizons, migrations, probe, stored
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, consume_error
 from openfuse_collector.exporters.greptimedb.flush import Part
@@ -55,8 +55,8 @@ class GreptimedbExporter:
         self._prepared = not config.create_schema
         self._make_metrics(settings)
         self._maintenance = Maintenance(settings, config, self._sql)
-        self._settle = Settle(settings, config.settle, self._sql, self)
         self._upkeep = Upkeep(settings, config.retention, partial(GreptimedbOperations, config))
+        self._settle = Settle(settings, config.settle, self._sql, self)
 
     async def start(self) -> None:
         """The server need not be there yet: the journal takes the data, and the first batch waits for it."""
@@ -93,8 +93,10 @@ class GreptimedbExporter:
         self._settle.go_over()
 
     def prepare(self) -> None:
-        """Make sure that there are tables. When a command has changed the store, forget everything, and read anew which projects are
-        deleted or expired. Raises CallError."""
+        """Make sure that there are tables, and forget everything when a command has changed the store. Raises CallError.
+
+        Which projects were deleted, or have expired, is read anew then.
+        """
         if not self._prepared:
             self._created(migrations.ensure(self._sql, self._config, self._instance))
             self._prepared = True
@@ -114,7 +116,7 @@ class GreptimedbExporter:
         """Make rows again from everything the store has, and write them. Raises CallError and PermanentError."""
         try:
             history = self._history(entities)
-            present = standing.everywhere(self._writer.ask, list(history), self._presence(list(history)))
+            present = stored.everywhere(self._writer.ask, list(history), self._presence(list(history)))
             changes = self._projector.refold(entities, history, present)
             self._written([Part(changes, 0)])
             return changes.folded

@@ -25,7 +25,7 @@ def kept_spans(ask: Ask, traces: Sequence[Entity]) -> Iterator[KeptSpan]:
         entity.id: max((event.ingested_at for event in events if event.type == TOMBSTONE), default=-1)
         for entity, events in probe.history(ask, traces).items()
     }
-    parts = list(probe.parts_of(traces))
+    parts = list(probe.parts(traces))
     columns = list(map(quoted, _COLUMNS))
     queries = [
         select(columns, quoted(RAW_SPANS.name), probe.these(project, "trace_id", named)) for project, _, named in parts

@@ -16,7 +16,7 @@ from openfuse_collector.exporters.greptimedb.errors import ALREADY_THERE, CallEr
 from openfuse_collector.exporters.greptimedb.schema import LEDGER, TABLES, Table
 from openfuse_collector.exporters.greptimedb.sql import SqlClient, StatementError
 
-VERSION = "0004 store epoch, retention and settle marks"
+VERSION = "0004 store epoch, settle marks, retention"
 """Name of the newest state of `schema`. Give it a new number whenever a table or column is added there."""
 
 _ADMINISTRATION = "public"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from openfuse_collector.enrich import Enrich
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.text import clean
 from openfuse_collector.exporters.greptimedb import horizons, pages, probe, stored
+from openfuse_collector.exporters.greptimedb.compared import compared, side_rows_of
 from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.kept_spans import kept_spans
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
@@ -23,7 +23,7 @@ from openfuse_collector.store.horizon import OPEN, Horizons
 from openfuse_collector.store.operations import Position
 from openfuse_collector.store.present import Present
 from openfuse_collector.store.projector import Changes
-from openfuse_collector.store.rebuild import Remap, Report, Selection, Verdict, differences, judge
+from openfuse_collector.store.rebuild import Remap, Report, Selection, Verdict, judge
 from openfuse_collector.store.remap import mapped_events, requests_of
 from openfuse_collector.store.visited import Visited
 
@@ -136,7 +136,7 @@ class Rebuild:
         ask = self._writer.ask
         entities = [entity for entity in entities if entity.type in REBUILT]
         history = probe.history(ask, entities)
-        rows, side_rows = stored.rows_of(ask, entities), stored.side_rows_of(ask, entities)
+        rows, sides = stored.rows_of(ask, entities), side_rows_of(ask, entities)
         verdicts = []
         for entity in entities:
             horizon = self._horizons.get(entity.project_id, OPEN)
@@ -146,14 +146,15 @@ class Rebuild:
                 continue
             try:
                 verdict = judge(entity, known, new, None, self._enrich, sources, horizon)
-                verdicts.append(_compared(verdict, rows.get(entity, ()), side_rows.get(entity, {})))
+                verdicts.append(compared(verdict, rows.get(entity, ()), sides.get(entity, {})))
             except Exception as error:  # one bad entity must not keep the others from being rebuilt
                 self.report.failures.append(f"{entity.type} {entity.id}: {type(error).__name__}: {error}")
         return verdicts
 
     def _write(self, changes: Changes, entities: Sequence[Entity]) -> None:
         """What the store has of the entities is asked now: what was written since they were judged is replaced too."""
-        present = probe.presence(self._writer.ask, entities)
+        ask = self._writer.ask
+        present = stored.everywhere(ask, entities, probe.presence(ask, entities))
         for entity in entities:
             changes.replaced[entity._replace(id=clean(entity.id))] = present.get(entity, NOTHING)
         for kind, rows in changes.rows.items():
@@ -176,19 +177,6 @@ def _changes(different: Sequence[Verdict]) -> Changes:
         else:
             changes.add_row(verdict.entity.type, verdict.expected)
     return changes
-
-
-def _compared(verdict: Verdict, rows: Sequence[stored.Row], side_rows: Mapping[str, Sequence[stored.Row]]) -> Verdict:
-    """The verdict about everything the store has of the entity."""
-    entity, expected = verdict.entity, verdict.expected
-    wanted = None if expected is None else stored.plain(entity.type, expected)
-    row = stored.chosen(entity.type, expected, rows)
-    columns = differences(wanted, row)
-    if expected is None:
-        columns += tuple(stored.unfit(entity, None, 0, side_rows))
-    elif row is not None:
-        columns += tuple(stored.unfit(entity, expected, row["eav_generation"], side_rows))
-    return replace(verdict, stored=row, columns=columns, surplus=max(0, len(rows) - 1))
 
 
 def _following(row: Mapping[str, object], present: Present | None) -> Mapping[str, object]:

@@ -61,7 +61,7 @@ def _integer(bound: int) -> Callable[[Any], int | None]:
     return integer
 
 
-CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
+_CONVERT: Mapping[str, Callable[[Any], Any]] = {
     "DECIMAL(38, 12)": decimal,
     "DOUBLE": double,
     "BIGINT": _integer(_INT64),
@@ -74,7 +74,7 @@ CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
 @cache
 def _plan(entity_type: str) -> tuple[Callable[[Mapping[str, Any]], tuple[Any, ...]], tuple[tuple[int, Any], ...]]:
     columns = TABLES[PROJECTIONS[entity_type]].columns
-    converted = ((at, CONVERSIONS.get(column.type)) for at, column in enumerate(columns))
+    converted = ((at, _CONVERT.get(column.type)) for at, column in enumerate(columns))
     return itemgetter(*(column.name for column in columns)), tuple(pair for pair in converted if pair[1] is not None)
 
 

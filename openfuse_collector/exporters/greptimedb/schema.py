@@ -200,6 +200,13 @@ STORE_EPOCH = Table(
     append=True,
 )
 """One row each time a command changes what collectors may remember, see `epoch`."""
+EXPIRED = Table(
+    "openfuse_expired",
+    "expired_at",
+    ("project_id",),
+    (*_times("expired_at", nullable=False), *_texts("project_id", nullable=False)),
+)
+"""How far retention has come, by project: what received nothing later has no rows, although its raw events stay."""
 SETTLE_MARKS = Table(
     "openfuse_settle_marks",
     "marked_at",
@@ -211,13 +218,6 @@ SETTLE_MARKS = Table(
     ),
 )
 """What each collector may have written and not gone over: the newest row counts, see `settle_marks`."""
-EXPIRED = Table(
-    "openfuse_expired",
-    "expired_at",
-    ("project_id",),
-    (*_times("expired_at", nullable=False), *_texts("project_id", nullable=False)),
-)
-"""How far retention has come, by project: what received nothing later has no rows, although its raw events stay."""
 LEDGER = Table(
     "openfuse_schema_migrations",
     "applied_at",
@@ -243,7 +243,7 @@ OPENFUSE_TABLES: tuple[Table, ...] = (
     _side("observations_tool_definitions", _key("tool_name", INVERTED)),
     _side("observations_tool_calls", _key("tool_name", INVERTED)),
 )
-OWN_TABLES: tuple[Table, ...] = (RAW_SPANS, STORE_EPOCH, EXPIRED, SETTLE_MARKS)
+OWN_TABLES: tuple[Table, ...] = (RAW_SPANS, STORE_EPOCH, SETTLE_MARKS, EXPIRED)
 
 TABLES: dict[str, Table] = {table.name: table for table in (*OPENFUSE_TABLES, *OWN_TABLES, LEDGER)}
 """Every table, in the order of creation."""

@@ -1,140 +1,136 @@
-"""Rows read back, and one form of a row for both sides of a comparison.
-
-The server gives JSON, decimals and booleans a form of its own. What it would give for a row of ours is found by the conversions that
-writing makes; JSON is compared as what it stands for, because the server is free to order keys and to add blanks.
-"""
+"""What the store has of entities, to hold it against what it should have: extents of events, places of rows, rows whole."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
+from openfuse_collector.events.accumulator import Extent
 from openfuse_collector.events.columns import COLUMNS, TIME_COLUMN
 from openfuse_collector.events.event import Entity
-from openfuse_collector.events.text import parsed
-from openfuse_collector.exporters.greptimedb.ddl import quoted
-from openfuse_collector.exporters.greptimedb.probe import Ask, parts_of, these
-from openfuse_collector.exporters.greptimedb.rows import CONVERSIONS, PROJECTIONS
-from openfuse_collector.exporters.greptimedb.schema import TABLES
-from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES, SideTable, side_rows
-from openfuse_collector.store.rebuild import differences
-
-Row = dict[str, Any]
+from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
+from openfuse_collector.exporters.greptimedb.probe import Ask, parts, these
+from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS, Row, projection_row
+from openfuse_collector.exporters.greptimedb.schema import RAW_EVENTS, TABLES
+from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES
+from openfuse_collector.store.present import Present
 
 
-class Stored(NamedTuple):
-    """Everything readers may find of one entity."""
+class Place(NamedTuple):
+    """Where the projection has rows of one entity."""
 
-    rows: Sequence[Row] = ()
-    """Of the projection, as `plain` has them."""
-    side_rows: Mapping[str, Sequence[Row]] = {}
-    """By side table."""
-
-
-def whole(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Stored]:
-    """Rows and side rows of entities."""
-    rows, side_rows = rows_of(ask, entities), side_rows_of(ask, entities)
-    return {entity: Stored(rows.get(entity, ()), side_rows.get(entity, {})) for entity in entities}
+    times: frozenset[int] = frozenset()
+    """Epoch milliseconds."""
+    generation: int = 0
+    """The largest of them."""
 
 
-def is_right(entity: Entity, expected: Mapping[str, Any] | None, found: Stored) -> bool:
-    """Whether readers find what they should: one row, which is `expected`, and the side rows it has.
+def extents(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Extent]:
+    """Which raw events there are, without reading them. Entities without any are absent."""
+    asked = list(parts(entities))
+    found: dict[Entity, Extent] = {}
+    for (_, _, named), rows in zip(asked, ask([_extent_query(*part) for part in asked]), strict=True):
+        for id, events, received in rows:
+            if id in named:
+                found[named[id]] = Extent(int(events), int(received))
+    return found
 
-    Side rows of other generations are hidden from readers; at another time than the row's they are what somebody has left behind.
-    """
-    if expected is None:
-        return not found.rows and not any(found.side_rows.values())
-    if len(found.rows) != 1 or differences(plain(entity.type, expected), found.rows[0]):
-        return False
-    time, generation = expected[TIME_COLUMN[entity.type]], found.rows[0].get("eav_generation") or 0
-    elsewhere = any(row["timestamp"] != time for rows in found.side_rows.values() for row in rows)
-    return not elsewhere and not any(unfit(entity, expected, generation, found.side_rows))
+
+def places(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Place]:
+    """Where the projections have rows. Entities without any are absent."""
+    asked = [part for part in parts(entities) if part[1] in PROJECTIONS]
+    found: dict[Entity, Place] = {}
+    for (_, _, named), rows in zip(asked, ask([_place_query(*part) for part in asked]), strict=True):
+        for id, time, generation in rows:
+            if id in named:
+                times, largest = found.get(named[id], Place())
+                found[named[id]] = Place(times | {time}, max(largest, generation or 0))
+    return found
+
+
+def everywhere(ask: Ask, entities: Sequence[Entity], present: Mapping[Entity, Present]) -> dict[Entity, Present]:
+    """`present`, and the times and generations of side rows with it: what has to go, and what a new generation has to be above."""
+    found = dict(present)
+    asked = [(side.name, part) for part in parts(entities) for side in SIDE_TABLES.get(part[1], ())]
+    queries = [_side_query(table, project_id, ids) for table, (project_id, _, ids) in asked]
+    for (_, (_, _, named)), rows in zip(asked, ask(queries), strict=True):
+        for id, time, generation in rows:
+            if id in named:
+                there = found.get(named[id], Present(frozenset(), 0, 0))
+                largest = max(there.generation, generation or 0)
+                found[named[id]] = there._replace(times=there.times | {time}, generation=largest)
+    return found
+
+
+def differences(entity_type: str, expected: Mapping[str, Any], stored: Sequence[Any]) -> tuple[str, ...]:
+    """The columns in which a stored row is not what a projector's row would be stored as. Generations are not compared."""
+    columns = TABLES[PROJECTIONS[entity_type]].columns
+    return tuple(
+        column.name
+        for column, wanted, found in zip(columns, projection_row(entity_type, expected), stored, strict=True)
+        if column.name != "eav_generation" and not _same(column.type, wanted, found)
+    )
+
+
+def _same(type: str, wanted: Any, found: Any) -> bool:
+    if wanted is None or found is None:
+        return wanted is found
+    compare = _COMPARE.get(type)
+    return bool(wanted == found) if compare is None else compare(wanted, found)
+
+
+def _same_json(wanted: str, found: str) -> bool:
+    """As values: the server orders keys. Integers beyond 64 bits rest there as the nearest number of floating point."""
+    return bool(
+        json.loads(wanted) == json.loads(found)
+        or json.loads(wanted, parse_int=float) == json.loads(found, parse_int=float)
+    )
+
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "JSON": _same_json,
+    "DECIMAL(38, 12)": lambda wanted, found: bool(wanted == Decimal(str(found))),
+}
 
 
 def rows_of(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, list[Row]]:
-    """The rows of entities in their projections, column -> plain value, several where an entity has several."""
-    parts = [part for part in parts_of(entities) if part[1] in PROJECTIONS]
-    queries = [_query(PROJECTIONS[kind], these(project, "id", named)) for project, kind, named in parts]
+    """The projection rows of entities, several where an entity has several, in the order of the table's columns."""
+    asked = [part for part in parts(entities) if part[1] in PROJECTIONS]
     found: dict[Entity, list[Row]] = defaultdict(list)
-    for (_, kind, named), answer in zip(parts, ask(queries), strict=True):
-        names = [column.name for column in TABLES[PROJECTIONS[kind]].columns]
-        for values in answer:
-            row = plain(kind, dict(zip(names, values, strict=True)))
-            if row["id"] in named:
-                found[named[row["id"]]].append(row)
+    for (_, entity_type, named), rows in zip(asked, ask([_row_query(*part) for part in asked]), strict=True):
+        at = COLUMNS[entity_type].index("id")
+        for row in rows:
+            if row[at] in named:
+                found[named[row[at]]].append(row)
     return found
 
 
-def side_rows_of(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, dict[str, list[Row]]]:
-    """The rows of entities in the side tables that are written, column -> value, by side table. Deleted ones are left out."""
-    asked = [(part, side.name) for part in parts_of(entities) for side in SIDE_TABLES[part[1]]]
-    queries = [_query(table, these(project, "entity_id", named)) for (project, _, named), table in asked]
-    found: dict[Entity, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for ((_, _, named), table), answer in zip(asked, ask(queries), strict=True):
-        names = [column.name for column in TABLES[table].columns]
-        for values in answer:
-            row = dict(zip(names, values, strict=True))
-            if row["entity_id"] in named and not row["is_deleted"]:
-                found[named[row["entity_id"]]][table].append(row)
-    return found
+def _extent_query(project_id: str, entity_type: str, ids: Iterable[str]) -> str:
+    """Of each event its first copy, then their number and the sum of their times."""
+    where = f"`entity_type` = {literal(entity_type)} AND {these(project_id, 'entity_id', ids)}"
+    first = ("`entity_id`", "CAST(min(`ingested_at`) AS BIGINT) AS first_received")
+    events = f"({select(first, quoted(RAW_EVENTS.name), where)} GROUP BY `entity_id`, `event_id`) AS events"
+    return select(("`entity_id`", "count(*)", "sum(first_received)"), events, "TRUE") + " GROUP BY `entity_id`"
 
 
-def plain(entity_type: str, row: Mapping[str, Any]) -> Row:
-    """A row, stored or made, in the form that is compared."""
-    made = {column: row[column] for column in COLUMNS[entity_type]}
-    for column, convert in _conversions(entity_type):
-        if made[column] is not None:
-            made[column] = convert(made[column])
-    return made
+def _place_query(project_id: str, entity_type: str, ids: Iterable[str]) -> str:
+    generation = "`eav_generation`" if "eav_generation" in COLUMNS[entity_type] else "0"
+    columns = ("`id`", quoted(TIME_COLUMN[entity_type]), generation)
+    return select(columns, quoted(PROJECTIONS[entity_type]), these(project_id, "id", ids))
 
 
-def unfit(
-    entity: Entity, expected: Mapping[str, Any] | None, generation: int, stored: Mapping[str, Sequence[Row]]
-) -> Iterator[str]:
-    """Side tables that do not have what a reader should see: the rows of the generation, and no others.
-
-    `expected` is the row as the projector makes it; an entity without one should have no side rows at all.
-    """
-    for side in SIDE_TABLES[entity.type]:
-        there = stored.get(side.name, ())
-        if expected is None:
-            if there:
-                yield side.name
-            continue
-        seen = sorted(_content(row.values()) for row in there if row["generation"] == generation)
-        if seen != sorted(_wanted(entity.type, side, expected)):
-            yield side.name
-
-
-def chosen(entity_type: str, expected: Mapping[str, Any] | None, rows: Sequence[Row]) -> Row | None:
-    """Of several rows the one at the time where one should be, else the newest written."""
-    time = TIME_COLUMN[entity_type]
-    if expected is not None:
-        rows = [row for row in rows if row[time] == expected[time]] or rows
-    return max(rows, key=lambda row: row.get("eav_generation") or 0, default=None)
-
-
-def _wanted(entity_type: str, side: SideTable, expected: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
-    return map(_content, side_rows(entity_type, side, expected))
-
-
-def _content(values: Iterable[Any]) -> tuple[str, ...]:
-    """A side row without `is_deleted` and `generation`, its last two columns; numbers in one form."""
-    return tuple(repr(float(value) if type(value) is int else value) for value in list(values)[:-2])
-
-
-def _query(table: str, where: str) -> str:
+def _row_query(project_id: str, entity_type: str, ids: Iterable[str]) -> str:
+    table = TABLES[PROJECTIONS[entity_type]]
     columns = (
         f"json_to_string({quoted(column.name)})" if column.type == "JSON" else quoted(column.name)
-        for column in TABLES[table].columns
+        for column in table.columns
     )
-    return f"SELECT {', '.join(columns)} FROM {quoted(table)} WHERE {where}"  # noqa: S608
+    return select(columns, quoted(table.name), these(project_id, "id", ids))
 
 
-@cache
-def _conversions(entity_type: str) -> tuple[tuple[str, Any], ...]:
-    columns = TABLES[PROJECTIONS[entity_type]].columns
-    converted = ((column.name, parsed if column.type == "JSON" else CONVERSIONS.get(column.type)) for column in columns)
-    return tuple(pair for pair in converted if pair[1] is not None)
+def _side_query(table: str, project_id: str, ids: Iterable[str]) -> str:
+    keys = ", ".join(map(quoted, ("entity_id", "timestamp", "generation")))
+    return select((keys,), quoted(table), f"{these(project_id, 'entity_id', ids)} GROUP BY {keys}")
