@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import Event as Flag
 from threading import Semaphore
@@ -221,9 +222,10 @@ def command(collector: CollectorProcess, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "openfuse_collector", "rebuild", "--store", str(collector.store), *arguments]
 
 
-def repaired(collector: CollectorProcess) -> bool:
-    """Whether a rebuild, or the collector on its own, has put a damaged row right."""
-    return bool(collector.query("SELECT 1 FROM traces WHERE environment <> 'damaged'"))
+def repaired(collector: CollectorProcess, rebuilding: subprocess.Popen[str]) -> bool:
+    """Whether a damaged row is right again, by the rebuild or by what the collector received, or the rebuild is over."""
+    done = rebuilding.poll() is not None
+    return done or bool(collector.query("SELECT 1 FROM traces WHERE environment <> 'damaged'"))
 
 
 def test_beside_a_collector_under_load(start_collector: Callable[..., CollectorProcess]) -> None:
@@ -262,9 +264,7 @@ def test_beside_a_collector_under_load(start_collector: Callable[..., CollectorP
                     text=True,
                 )
                 if killed := round == 2:
-                    wait_until(
-                        lambda: repaired(collector) or process.poll() is not None, lambda: collector.log, PATIENCE
-                    )
+                    wait_until(partial(repaired, collector, process), lambda: collector.log, PATIENCE)
                     process.send_signal(signal.SIGKILL)
                 out, err = process.communicate(timeout=PATIENCE)
                 assert killed or process.returncode == 0, out + err
