@@ -51,6 +51,13 @@ def compared(verdict: Verdict, rows: Sequence[Values], sides: Mapping[str, Seque
     return replace(verdict, stored=stored, columns=columns, surplus=max(0, len(rows) - 1))
 
 
+def is_right(
+    entity: Entity, expected: Mapping[str, Any] | None, rows: Sequence[Values], sides: Mapping[str, Sequence[Row]]
+) -> bool:
+    """Whether readers find what they should of an entity: the expected row alone, and its side rows."""
+    return not compared(Verdict(entity, expected, None), rows, sides).row_differs
+
+
 def _chosen(kind: str, expected: Mapping[str, Any] | None, rows: Sequence[Values]) -> Values | None:
     """Of several rows one at the time where one should be."""
     if expected is not None:

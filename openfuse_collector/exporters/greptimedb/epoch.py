@@ -10,13 +10,14 @@ import time
 from typing import Protocol
 
 from openfuse_collector.exporters.greptimedb import ddl
-from openfuse_collector.exporters.greptimedb.schema import STORE_EPOCH
+from openfuse_collector.exporters.greptimedb.schema import PROJECT_TOMBSTONES, STORE_EPOCH
 from openfuse_collector.exporters.greptimedb.sql import Rows
 
 _TABLE = ddl.quoted(STORE_EPOCH.name)
 _AT, _REASON = (ddl.quoted(column.name) for column in STORE_EPOCH.columns)
-READ = ddl.select(("count(*)", f"max({_AT})"), _TABLE, "TRUE")
-"""The query behind `read`: (bumps, time of the newest)."""
+_DELETED_PROJECTS = f"({ddl.select(('count(*)',), ddl.quoted(PROJECT_TOMBSTONES.name), 'TRUE')})"
+READ = ddl.select(("count(*)", f"max({_AT})", _DELETED_PROJECTS), _TABLE, "TRUE")
+"""The query behind `read`: (bumps, time of the newest, projects deleted: Openfuse does that without telling anybody)."""
 _COUNTED = 2**32
 
 
@@ -43,8 +44,8 @@ def of(rows: Rows) -> int:
     Rows are only ever added, so each bump counts, also when two of them have one time. Where the database lets rows expire (ttl) the
     count goes back, and a bump at that moment is told by its time.
     """
-    ((bumps, newest),) = rows
-    return int(newest or 0) * _COUNTED + int(bumps)
+    ((bumps, newest, deleted),) = rows
+    return int(newest or 0) * _COUNTED + int(bumps) + int(deleted)
 
 
 def bump(sql: Sql, reason: str) -> None:

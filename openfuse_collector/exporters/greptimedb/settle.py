@@ -20,8 +20,11 @@ from openfuse_collector.component import Settings
 from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.exporters.greptimedb import ddl, probe, stored
+from openfuse_collector.exporters.greptimedb.compared import Row as SideRow
+from openfuse_collector.exporters.greptimedb.compared import is_right, side_rows_of
 from openfuse_collector.exporters.greptimedb.config import SettleConfig
 from openfuse_collector.exporters.greptimedb.errors import CallError
+from openfuse_collector.exporters.greptimedb.rows import Row
 from openfuse_collector.exporters.greptimedb.settle_list import Expected, SettleList, Slice, Span
 from openfuse_collector.exporters.greptimedb.settle_marks import Marks
 from openfuse_collector.exporters.greptimedb.sql import Rows, SqlClient
@@ -188,7 +191,8 @@ class Settle:
         """Reads entities whole, beside the writing of others, and makes wrong rows again."""
         for start in range(0, len(suspects), READ):
             some = suspects[start : start + READ]
-            histories, there = probe.history(self._ask, some), stored.whole(self._ask, some)
+            histories = probe.history(self._ask, some)
+            rows, sides = stored.rows_of(self._ask, some), side_rows_of(self._ask, some)
             with self._owner.lock:
                 if self._stop.is_set():
                     return
@@ -196,17 +200,20 @@ class Settle:
                 wrong = [
                     entity
                     for entity, history in histories.items()
-                    if entity not in self._list and not self._is_right(entity, history, there)
+                    if entity not in self._list
+                    and not self._is_right(entity, history, rows.get(entity, ()), sides.get(entity, {}))
                 ]
                 self._repair(wrong, histories)
 
-    def _is_right(self, entity: Entity, history: Sequence[Event], there: Mapping[Entity, stored.Stored]) -> bool:
+    def _is_right(
+        self, entity: Entity, history: Sequence[Event], rows: Sequence[Row], sides: Mapping[str, Sequence[SideRow]]
+    ) -> bool:
         try:
             expected = self._owner.expected(entity, history)
         except Exception as error:  # the events nobody can fold are dead letters already
             self._log.warning("an entity cannot be folded", entity=entity.id, type=entity.type, error=str(error))
             return True
-        return stored.is_right(entity.type, expected, there.get(entity, stored.Stored()))
+        return is_right(entity, expected, rows, sides)
 
     def _repair(self, wrong: Sequence[Entity], histories: Mapping[Entity, Sequence[Event]]) -> None:
         if not wrong:

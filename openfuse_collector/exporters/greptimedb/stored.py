@@ -1,9 +1,9 @@
-"""What the store has of entities, to hold it against what it should have: extents of events, places of rows, rows and side rows whole."""
+"""What the store has of entities, to hold it against what it should have: extents of events, places of rows, rows whole."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
 from openfuse_collector.exporters.greptimedb.probe import Ask, parts, these
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS, Row, projection_row
 from openfuse_collector.exporters.greptimedb.schema import RAW_EVENTS, TABLES
-from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES, side_rows
+from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES
 from openfuse_collector.store.present import Present
 
 
@@ -26,15 +26,6 @@ class Place(NamedTuple):
     """Epoch milliseconds."""
     generation: int = 0
     """The largest of them."""
-
-
-class Stored(NamedTuple):
-    """Everything readers may find of one entity."""
-
-    rows: Sequence[Row] = ()
-    """Projection rows, in the order of the table's columns; JSON as text, decimals as text."""
-    sides: Mapping[tuple[str, int, int], int] = {}
-    """(side table, time, generation) -> side rows."""
 
 
 def extents(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Extent]:
@@ -60,55 +51,18 @@ def places(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Place]:
     return found
 
 
-def whole(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Stored]:
-    """Rows with all of their columns, and what there is of side rows. Entities without either are absent."""
-    rows = rows_of(ask, entities)
-    sides = side_counts(ask, entities)
-    return {
-        entity: Stored(rows.get(entity, ()), sides.get(entity, {}))
-        for entity in entities
-        if entity in rows or entity in sides
-    }
-
-
 def everywhere(ask: Ask, entities: Sequence[Entity], present: Mapping[Entity, Present]) -> dict[Entity, Present]:
     """`present`, and the times and generations of side rows with it: what has to go, and what a new generation has to be above."""
     found = dict(present)
-    for entity, counted in side_counts(ask, entities).items():
-        there = found.get(entity, Present(frozenset(), 0, 0))
-        times = there.times.union(time for _, time, _ in counted)
-        found[entity] = there._replace(times=times, generation=max(there.generation, *(made for _, _, made in counted)))
-    return found
-
-
-def side_counts(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Counter[tuple[str, int, int]]]:
-    """(side table, time, generation) -> side rows, of each entity that has any."""
     asked = [(side.name, part) for part in parts(entities) for side in SIDE_TABLES.get(part[1], ())]
-    found: dict[Entity, Counter[tuple[str, int, int]]] = defaultdict(Counter)
     queries = [_side_query(table, project_id, ids) for table, (project_id, _, ids) in asked]
-    for (table, (_, _, named)), rows in zip(asked, ask(queries), strict=True):
-        for id, time, generation, number in rows:
+    for (_, (_, _, named)), rows in zip(asked, ask(queries), strict=True):
+        for id, time, generation in rows:
             if id in named:
-                found[named[id]][table, time, generation or 0] += number
+                there = found.get(named[id], Present(frozenset(), 0, 0))
+                largest = max(there.generation, generation or 0)
+                found[named[id]] = there._replace(times=there.times | {time}, generation=largest)
     return found
-
-
-def is_right(entity_type: str, expected: Mapping[str, Any] | None, stored: Stored) -> bool:
-    """Whether readers find what they should: the one row, and side rows of its generation as the row has them.
-
-    `expected` is a projector's row, None where there should be none. Side rows of older generations at the row's own time are hidden from
-    readers and no matter; at any other time they are what somebody has left behind.
-    """
-    if expected is None:
-        return not stored.rows and not stored.sides
-    if len(stored.rows) != 1 or differences(entity_type, expected, stored.rows[0]):
-        return False
-    time, generation = expected[TIME_COLUMN[entity_type]], _generation(entity_type, stored.rows[0])
-    wanted: Counter[tuple[str, int, int]] = Counter()
-    for side in SIDE_TABLES[entity_type]:
-        wanted[side.name, time, generation] = sum(1 for _ in side_rows(entity_type, side, expected))
-    found = {key: number for key, number in stored.sides.items() if key[1:] == (time, generation) or key[1] != time}
-    return found == {key: number for key, number in wanted.items() if number}
 
 
 def differences(entity_type: str, expected: Mapping[str, Any], stored: Sequence[Any]) -> tuple[str, ...]:
@@ -140,10 +94,6 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "JSON": _same_json,
     "DECIMAL(38, 12)": lambda wanted, found: bool(wanted == Decimal(str(found))),
 }
-
-
-def _generation(entity_type: str, row: Sequence[Any]) -> int:
-    return (row[-1] or 0) if COLUMNS[entity_type][-1] == "eav_generation" else 0
 
 
 def rows_of(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, list[Row]]:
@@ -182,6 +132,5 @@ def _row_query(project_id: str, entity_type: str, ids: Iterable[str]) -> str:
 
 
 def _side_query(table: str, project_id: str, ids: Iterable[str]) -> str:
-    keys = ("`entity_id`", "`timestamp`", "`generation`")
-    where = f"{these(project_id, 'entity_id', ids)} GROUP BY {', '.join(keys)}"
-    return select((*keys, "count(*)"), quoted(table), where)
+    keys = ", ".join(map(quoted, ("entity_id", "timestamp", "generation")))
+    return select((keys,), quoted(table), f"{these(project_id, 'entity_id', ids)} GROUP BY {keys}")

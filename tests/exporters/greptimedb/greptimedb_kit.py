@@ -47,6 +47,10 @@ class Server:
         defaults = {"endpoints": (self.grpc,), "http_endpoints": (self.http,), "database": self.database}
         return GreptimedbConfig(**{**defaults, **settings})
 
+    def ask(self, queries: Sequence[str]) -> Iterator[list[list[Any]]]:
+        """Runs queries one after the other."""
+        return map(self.sql.rows, queries)
+
     def table(self, name: str, where: str = "TRUE") -> Rows:
         """The rows of a table, JSON as text, in the order of key and time."""
         table = TABLES[name]

@@ -16,7 +16,7 @@ from openfuse_collector.enrich import Enrich
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.reference import fold
 from openfuse_collector.events.rows import row
-from openfuse_collector.exporters.greptimedb import stored
+from openfuse_collector.exporters.greptimedb import compared, stored
 from openfuse_collector.exporters.greptimedb.config import SettleConfig
 from openfuse_collector.exporters.greptimedb.exporter import GreptimedbExporter
 from openfuse_collector.store.enrichment import configured_enrichment
@@ -163,12 +163,12 @@ def assert_settled(server: Server, events: Sequence[Event]) -> None:
     entities: dict[Entity, list[Event]] = {}
     for event in events:
         entities.setdefault(event.entity, []).append(event)
-    there = stored.whole(lambda queries: map(server.sql.rows, queries), list(entities))
+    rows = stored.rows_of(server.ask, list(entities))
+    sides = compared.side_rows_of(server.ask, list(entities))
     for entity, said in entities.items():
         record = fold(said)
         expected = None
         if record is not None and not record["is_deleted"]:
             expected = row(entity.type, ENRICH(entity.type, record))
-        found = there.get(entity, stored.Stored())
-        different = stored.differences(entity.type, expected, found.rows[0]) if expected and found.rows else None
-        assert stored.is_right(entity.type, expected, found), (entity, len(found.rows), different, found.sides)
+        found = rows.get(entity, []), sides.get(entity, {})
+        assert compared.is_right(entity, expected, *found), (expected, found)

@@ -41,7 +41,7 @@ def test_several_processes_may_bump_at_once(prepared: Server) -> None:
 
 
 def test_a_bump_is_seen_although_an_older_one_has_expired() -> None:
-    assert len({epoch.of([[bumps, newest]]) for bumps, newest in ((0, None), (1, 5), (1, 6), (2, 6), (2, 5))}) == 5
+    assert len({epoch.of([[bumps, newest, 0]]) for bumps, newest in ((0, None), (1, 5), (1, 6), (2, 6), (2, 5))}) == 5
 
 
 def test_a_collector_forgets_what_it_remembers_when_the_epoch_changes(server: Server) -> None:

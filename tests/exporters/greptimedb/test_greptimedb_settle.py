@@ -13,7 +13,7 @@ from settle_kit import assert_settled, collector, dying, settle
 from openfuse_collector.config.types import Duration, Size
 from openfuse_collector.errors import RetryableError
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.exporters.greptimedb import epoch, probe, stored
+from openfuse_collector.exporters.greptimedb import epoch, probe
 from openfuse_collector.exporters.greptimedb import settle as settle_pass
 from openfuse_collector.exporters.greptimedb.config import SettleConfig
 from openfuse_collector.exporters.greptimedb.flush import Part
@@ -115,7 +115,7 @@ def overwritten(server: Server, kind: str) -> list[Event]:
 
 
 def present(server: Server, entity: Entity) -> Mapping[Entity, Present]:
-    return probe.presence(lambda queries: map(server.sql.rows, queries), [entity])
+    return probe.presence(server.ask, [entity])
 
 
 @pytest.mark.parametrize("kind", ["trace", "observation"])
@@ -126,7 +126,7 @@ def test_a_row_that_a_command_wrote_over_is_made_again(server: Server, kind: str
 def test_repairs_come_to_rest_even_if_nothing_ever_looks_right(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server might show a value in another way than it was given. Two collectors must not take turns in writing for ever."""
     now = 0.0
-    monkeypatch.setattr(stored, "is_right", lambda *_: False)
+    monkeypatch.setattr(settle_pass, "is_right", lambda *_: False)
     monkeypatch.setattr(settle_pass, "monotonic", lambda: now)
     a_minute = SettleConfig(after=Duration(60))
     with collector(server, "one", settle=a_minute) as one, collector(server, "two", settle=a_minute) as two:
