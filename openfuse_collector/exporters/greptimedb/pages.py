@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from openfuse_collector.events.event import Entity
-from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
+from openfuse_collector.exporters.greptimedb.ddl import literal, moment, quoted, select
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.sql import Rows
 from openfuse_collector.store.rebuild import Selection
@@ -88,9 +88,9 @@ def row_pages(query: Query, entity_type: str, selection: Selection, updated_unti
 
 
 def conditions(values: Mapping[str, Any]) -> str:
-    """The conditions that have a value, with it."""
+    """The conditions that have a value, with it: text, or a time in epoch milliseconds."""
     given = (
-        clause.format(value if isinstance(value, int) else literal(value))
+        clause.format(moment(value) if isinstance(value, int) else literal(value))
         for clause, value in values.items()
         if value is not None
     )
