@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -197,6 +199,29 @@ def test_erasing_leaves_no_payload_on_the_disk(sqlite: SqliteKit, what: str) -> 
     assert not on_disk(sqlite), "what is sent again is known, and not kept again"
     assert_clean(sqlite, shown)
     assert deleted(sqlite, "t1", erase=True).erased == 0
+
+
+def test_erasing_beside_a_collector(sqlite: SqliteKit) -> None:
+    """It has the file open all the time, and its write-ahead log with it."""
+    with sqlite.exporter() as made:
+        export(made, conversation("t1", secret=SECRET))
+        removed = deleted(sqlite, "t1", erase=True)
+        assert (removed.erased, on_disk(sqlite)) == (3, False)
+        assert not any("write-ahead" in sentence for sentence in removed.remaining)
+        export(made, conversation("t1", secret=SECRET))
+        assert not on_disk(sqlite)
+
+
+def test_a_reader_in_the_way_of_erasing_is_told(sqlite: SqliteKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    from openfuse_collector.exporters.sqlite import deletion
+
+    store(sqlite, conversation("t1", secret=SECRET))
+    monkeypatch.setattr(deletion, "CHECKPOINT_PATIENCE", 0.05)
+    with closing(sqlite3.connect(sqlite.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM traces").fetchone()
+        removed = deleted(sqlite, "t1", erase=True)
+    assert any("write-ahead log could not be emptied" in sentence for sentence in removed.remaining)
 
 
 def test_erasing_says_what_the_store_cannot_do(greptimedb: GreptimedbKit) -> None:

@@ -20,6 +20,9 @@ ENTITIES = 200
 ROWS = 1000
 """Of one transaction, where rows go without being looked at."""
 
+CHECKPOINT_PATIENCE = 10.0
+"""Seconds to wait for readers before the write-ahead log is left as it is. Writers wait as long."""
+
 _OF_TRACE = "SELECT id FROM {} WHERE trace_id = ? AND project_id = ?"
 _MENTIONED = """
 SELECT DISTINCT openfuse_entity FROM raw_events
@@ -176,7 +179,7 @@ class Deletion:
         """Payloads are in the write-ahead log too, until it begins anew."""
         if self._dry_run or not self._erase:
             return
-        self._connection.execute(f"PRAGMA busy_timeout = {round(self._patience * 1000)}")
+        self._connection.execute(f"PRAGMA busy_timeout = {round(CHECKPOINT_PATIENCE * 1000)}")
         busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._connection.execute("PRAGMA busy_timeout = 0")
         if busy:
