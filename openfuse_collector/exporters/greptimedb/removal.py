@@ -131,14 +131,27 @@ class Removal:
     def _sweep(self, project: str, until: int) -> Iterator[float]:
         """The rows of a project that were last updated at `until` or before. Newer ones are there because of the limit, not in spite."""
         for number, kind in enumerate(PROJECTIONS):
-            selection = Selection(project=project)
-            for page in pages.row_pages(self._sql.rows, kind, selection, updated_until=until):
-                self.removed.entities[kind] += len(page.entities)
+            for page in pages.row_pages(self._sql.rows, kind, Selection(project=project), updated_until=until):
+                outdated = self._outdated(page.entities, until)
+                self.removed.entities[kind] += len(outdated)
                 if self._dry_run:
-                    self._count(page.entities)
+                    self._count(outdated)
                 else:
-                    self._remove(page.entities)
+                    self._remove(outdated)
                 yield (number + page.share) / len(PROJECTIONS)
+
+    def _outdated(self, entities: Sequence[Entity], until: int) -> list[Entity]:
+        """Those without a newer row: one may have been written since they were listed, or beside the old one at another time."""
+        found: list[Entity] = []
+        parts = list(probe.parts(entities))
+        newest = ("`id`", "max(`updated_at`)")
+        queries = [
+            select(newest, quoted(PROJECTIONS[kind]), f"{probe.these(project, 'id', ids)} GROUP BY `id`")
+            for project, kind, ids in parts
+        ]
+        for (_, _, named), rows in zip(parts, self._ask(queries), strict=True):
+            found += [named[id] for id, updated_at in rows if updated_at <= until]
+        return found
 
     def _remove(self, entities: Sequence[Entity]) -> None:
         """Rows of whatever time and side rows of whatever generation."""

@@ -122,7 +122,7 @@ class Deletion:
     def _empty_table(self, kind: str, table: str, until: tuple[str, int]) -> None:
         """The rows of a project, some at a time, so that a collector gets its turn. Rows that are newer than the tombstone are
         there because of it, not in spite of it."""
-        where = "project_id = ? AND updated_at <= ?"
+        where = "project_id = ? AND ifnull(updated_at, 0) <= ?"
         if self._dry_run:
             (gone,) = self._connection.execute(f"SELECT count(*) FROM {table} WHERE {where}", until).fetchone()  # noqa: S608
             self._count(kind, table, gone)
