@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from operations_kit import (
     NOW,
     GreptimedbKit,
@@ -197,6 +198,9 @@ def test_erasing_leaves_no_payload_on_the_disk(sqlite: SqliteKit, what: str) -> 
     assert_clean(sqlite, shown)
     store(sqlite, conversation("t1", secret=SECRET))
     assert not on_disk(sqlite), "what is sent again is known, and not kept again"
+    earlier = [structs.replace(one, ingested_at=one.ingested_at - 5) for one in conversation("t1", secret=SECRET)]
+    store(sqlite, earlier)
+    assert not on_disk(sqlite), "nor is a copy that was received earlier"
     assert_clean(sqlite, shown)
     assert deleted(sqlite, "t1", erase=True).erased == 0
 
@@ -253,3 +257,17 @@ def test_what_a_collector_is_just_writing_goes_too(greptimedb: GreptimedbKit, ki
     removed = deleted(greptimedb, "t1")
     assert removed.entities[kind] == 2
     assert_clean(greptimedb, SECOND)
+
+
+@pytest.mark.parametrize("name", ["it's", 'say "x"', "100%_a", "ü\U0001f600", "back\\slash", "a;b--c"])
+def test_ids_of_whatever_characters(kit: StoreKit, name: str) -> None:
+    store(kit, conversation(name), conversation("t2"), [said("late", "observation", at=1, traceId=name)])
+    kit.tamper("DELETE FROM observations WHERE id = 'late'")
+    assert verified(kit).discrepancies == 1
+    rebuilt(kit)
+    removed = deleted(kit, name, erase=True)
+    assert dict(+removed.entities) == {"trace": 1, "observation": 2, "score": 1}
+    assert_clean(kit, SECOND)
+    store(kit, conversation(name, project=name))
+    assert dict(+deleted(kit, project=name).entities) == {"trace": 1, "observation": 1, "score": 1}
+    assert_clean(kit, SECOND)
