@@ -24,7 +24,8 @@ TABLES = {"trace": "traces", "observation": "observations", "score": "scores"}
 """Entity type -> projection."""
 
 INSERT_RAW = "INSERT INTO raw_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-# The copy received first counts, content included: copies of one delivery should be equal, but nobody enforces it. What was erased stays so.
+# The copy received first counts, content included: copies of one delivery should be equal, but nobody enforces it.
+# What was erased stays so.
 EARLIER = """
 UPDATE raw_events SET ingested_at = ?, event_type = ?, event_ts = ?,
   body = CASE WHEN json_valid(body) AND body ->> '$.metadata.erased' THEN body ELSE ? END
