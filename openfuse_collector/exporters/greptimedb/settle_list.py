@@ -15,7 +15,7 @@ from openfuse_collector.events.accumulator import Extent
 from openfuse_collector.events.event import Entity
 from openfuse_collector.store.present import Folded
 
-ENTRY_BYTES = 240
+ENTRY_BYTES = 160
 """Of a listed entity beside the characters of its id."""
 SEARCHES = 64
 """Spans of time that are kept apart."""
