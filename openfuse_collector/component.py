@@ -181,6 +181,8 @@ class Factory:
     forwards: bool = False
     """Exporters only: whether it passes data on to another system instead of being where the data is kept. Pipelines to such
     destinations park when they fall behind (`on_full`); all others make senders wait."""
+    operations: Callable[..., Any] | None = None
+    """Exporters that are stores: config -> `store.operations.Operations`, what the commands work on."""
     stability: str = "alpha"
     aliases: tuple[str, ...] = ()
     """Older names that keep working."""

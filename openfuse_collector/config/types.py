@@ -6,6 +6,7 @@ import re
 from typing import Self
 
 _NANOSECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_NANOSECONDS["d"] = 24 * _NANOSECONDS["h"]
 _NANOSECONDS |= {"µs": 10**3, "μs": 10**3}  # micro sign and Greek mu, as in Go
 _BYTES = {
     "B": 1,
@@ -14,7 +15,7 @@ _BYTES = {
 }
 _BYTES_FOLDED = {unit.lower(): size for unit, size in _BYTES.items()}
 
-_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)")
 _DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
 _NUMBER = re.compile(r"\d+\.?\d*|\.\d+")
 _SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*([A-Za-z]*)")
@@ -22,7 +23,7 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]/]*):(\d{1,5})")
 
 
 class Duration(float):
-    """Seconds, written like Go durations: `200ms`, `5s`, `1h30m`; a bare `0` is fine."""
+    """Seconds, written like Go durations: `200ms`, `5s`, `1h30m`; days as well, `30d`; a bare `0` is fine."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -31,7 +32,7 @@ class Duration(float):
             parts = _DURATION_PART.findall(text)
             return cls(sum(round(float(number) * _NANOSECONDS[unit]) for number, unit in parts) / 1e9)
         if not _NUMBER.fullmatch(text):
-            units = "ns, us, ms, s, m, h"
+            units = "ns, us, ms, s, m, h, d"
             raise ValueError(f'"{text}" is not a duration: write a number and a unit ({units}), like 200ms or 1h30m')
         if float(text):
             raise ValueError(f"a duration needs a unit: write {text}s for seconds or {text}ms for milliseconds")
@@ -43,6 +44,8 @@ class Duration(float):
         if 0 < total < 10**9:
             unit = next(unit for unit in ("ms", "us", "ns") if total >= _NANOSECONDS[unit])
             return f"{_decimal(total, _NANOSECONDS[unit])}{unit}"
+        if total and total % _NANOSECONDS["d"] == 0 and total > _NANOSECONDS["d"]:
+            return f"{total // _NANOSECONDS['d']}d"
         minutes, rest = divmod(total, _NANOSECONDS["m"])
         hours, minutes = divmod(minutes, 60)
         parts = ((str(hours), "h"), (str(minutes), "m"), (_decimal(rest, 10**9), "s"))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from enum import Enum
+from typing import NamedTuple
 
 from openfuse_collector.events.columns import TIME_COLUMN
+from openfuse_collector.events.deletion import NEVER, last_stated, stated_at
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.generation import following
 from openfuse_collector.events.order import instant, order_key
@@ -29,6 +31,15 @@ class Outcome(Enum):
     """It replaces an event that is folded in already. Nothing changed; the accumulator must be rebuilt from history."""
 
 
+class Extent(NamedTuple):
+    """Which events an entity has, as far as two numbers can say: a set that gained an event, or an earlier copy of one, differs."""
+
+    events: int
+    """Distinct events: tombstones and superseded ones included."""
+    received: int
+    """Sum of their receive times, of each event that of its first copy; epoch milliseconds."""
+
+
 class Accumulator:
     """The state of one entity. Order-free and idempotent: any sequence of applies of one event set gives one record.
 
@@ -36,15 +47,19 @@ class Accumulator:
     """
 
     __slots__ = (
-        "_at_newest",
-        "_full",
-        "_ids",
-        "_latest",
-        "_newest",
-        "_only",
-        "_shallow",
-        "_sources",
-        "_stated",
+        *(
+            "_at_newest",
+            "_full",
+            "_ids",
+            "_latest",
+            "_newest",
+            "_only",
+            "_received",
+            "_said",
+            "_shallow",
+            "_sources",
+            "_stated",
+        ),
         "_tombstone",
     )
 
@@ -52,8 +67,10 @@ class Accumulator:
         self._only: Event | None = None
         self._ids: dict[str, int] = {}
         """Event id -> ingested_at of its first copy; empty while `_only` is all there is."""
-        self._sources: dict[str, int] = {}
-        """Source digest -> mapping of the events that count."""
+        self._received = 0
+        """Sum of the values of `_ids`."""
+        self._sources: dict[str, tuple[int, int]] = {}
+        """Source digest -> mapping of the events that count, and when the first of any mapping was received."""
         self._full: Registers | None = None
         self._shallow: Registers | None = None
         """Writes of shallow events, as long as there are no others."""
@@ -62,9 +79,11 @@ class Accumulator:
         self._at_newest = 0
         self._latest: tuple[Entity, int, int] | None = None
         """The entity, the smallest and the largest ingested_at of all events."""
-        self._tombstone = -1
-        self._stated = False
+        self._said = False
         """Whether anything but remarks was said."""
+        self._stated = NEVER
+        """When the newest live event without a source was news."""
+        self._tombstone = NEVER
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Accumulator:
@@ -93,24 +112,32 @@ class Accumulator:
             self._take(only)
         return self._take(event)
 
-    def record(self) -> Record | None:
-        """The record of the entity, None when there is nothing to store. The caller owns it, but not what is nested in it."""
+    def record(self, deleted_at: int = NEVER) -> Record | None:
+        """The record of the entity, None when there is nothing to store. The caller owns it, but not what is nested in it.
+
+        `deleted_at` is a tombstone from outside the history, that of the project.
+        """
         if self._latest is None:
-            return None if self._only is None else _record_of(self._only)
+            return None if self._only is None else _record_of(self._only, deleted_at)
         registers = self._full or self._shallow
-        if registers is None or registers.first is None or not self._stated:
+        if registers is None or registers.first is None or not self._said:
             return None
         entity, created_at, updated_at = self._latest
         record = finish(entity, registers.columns(), registers.first[0], created_at, updated_at)
-        if self._tombstone >= self._newest:
-            record["is_deleted"] = True
-            return None if entity.type == "dataset_run_item" else record
-        return record
+        tombstone = max(self._tombstone, deleted_at)
+        return record if tombstone == NEVER or tombstone < self._last_stated() else _deleted(record, entity.type)
 
     @property
     def event_ids(self) -> Collection[str]:
         """Ids of all events known, tombstones and superseded ones included."""
         return (self._only.id,) if self._only is not None else self._ids.keys()
+
+    @property
+    def extent(self) -> Extent:
+        """The events this is made of."""
+        if self._only is not None:
+            return Extent(1, self._only.ingested_at)
+        return Extent(len(self._ids), self._received)
 
     @property
     def size(self) -> int:
@@ -139,23 +166,32 @@ class Accumulator:
             return Outcome.DUPLICATE if event.ingested_at >= known else Outcome.REFOLD
         source = source_of(event)
         current = None if source is None else self._sources.get(source.digest)
-        if source is not None and current is not None and source.mapping > current:
+        if source is not None and current is not None and source.mapping > current[0]:
             return Outcome.REFOLD
         self._count(event)
         if event.type == TOMBSTONE:
             self._tombstone = max(self._tombstone, event.ingested_at)
             return Outcome.APPLIED
         self._count_live(event.ingested_at)
-        if source is not None:
-            if current is not None and source.mapping < current:
+        if source is None:
+            self._stated = max(self._stated, stated_at(event))
+        elif current is None:
+            self._sources[source.digest] = source.mapping, event.ingested_at
+        else:
+            self._sources[source.digest] = current[0], min(current[1], event.ingested_at)
+            if source.mapping < current[0]:
                 return Outcome.APPLIED
-            self._sources[source.digest] = source.mapping
         self._write(event)
         return Outcome.APPLIED
+
+    def _last_stated(self) -> int:
+        """Looked for only where there is a tombstone, because the first receive time of a source may still move back."""
+        return max((self._stated, *(first for _, first in self._sources.values())))
 
     def _count(self, event: Event) -> None:
         at = event.ingested_at
         self._ids[event.id] = at
+        self._received += at
         if self._latest is None:
             self._latest = (event.entity, at, at)
             return
@@ -177,15 +213,15 @@ class Accumulator:
             registers = self._shallow = self._shallow or Registers(event.entity.type)
         else:
             if self._full is None:
-                self._full, self._shallow, self._stated = Registers(event.entity.type), None, False
+                self._full, self._shallow, self._said = Registers(event.entity.type), None, False
             registers = self._full
         columns = writes(event)
         if columns is not None:
             registers.write(order_key(event), columns)
-            self._stated = self._stated or not event.remark
+            self._said = self._said or not event.remark
 
 
-def _record_of(event: Event) -> Record | None:
+def _record_of(event: Event, deleted_at: int) -> Record | None:
     """The record of an entity with one event: no registers, no order."""
     if event.type == TOMBSTONE or event.remark:
         return None
@@ -193,7 +229,15 @@ def _record_of(event: Event) -> Record | None:
     if columns is None:
         return None
     first = "" if TIME_COLUMN[event.entity.type] in columns else instant(event.timestamp)
-    return finish(event.entity, columns, first, event.ingested_at, event.ingested_at)
+    record = finish(event.entity, columns, first, event.ingested_at, event.ingested_at)
+    if deleted_at == NEVER or deleted_at < last_stated((event,)):
+        return record
+    return _deleted(record, event.entity.type)
+
+
+def _deleted(record: Record, entity_type: str) -> Record | None:
+    record["is_deleted"] = True
+    return None if entity_type == "dataset_run_item" else record
 
 
 def _mapping(event: Event) -> int:

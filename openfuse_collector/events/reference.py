@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from openfuse_collector.events.columns import MERGES, Merge
+from openfuse_collector.events.deletion import NEVER, last_stated
 from openfuse_collector.events.event import Event
 from openfuse_collector.events.metadata import merged
 from openfuse_collector.events.order import order_key
@@ -13,8 +14,8 @@ from openfuse_collector.events.source import source_of
 from openfuse_collector.events.writes import TOMBSTONE, Columns, writes
 
 
-def fold(events: Iterable[Event]) -> Record | None:
-    """The record of the entity all events belong to, None when there is nothing to store.
+def fold(events: Iterable[Event], deleted_at: int = NEVER) -> Record | None:
+    """The record of the entity all events belong to, None when there is nothing to store. `deleted_at` is the project's tombstone.
 
     Depends on the set of events alone: not on their order, not on how often each of them is there.
     """
@@ -30,8 +31,8 @@ def fold(events: Iterable[Event]) -> Record | None:
     arrivals = [event.ingested_at for event in distinct]
     first = said[0][0]
     record = finish(first.entity, state, order_key(first)[0], min(arrivals), max(arrivals))
-    deleted = max((e.ingested_at for e in distinct if e.type == TOMBSTONE), default=-1)
-    if deleted >= max(event.ingested_at for event in live):
+    deleted = max((deleted_at, *(event.ingested_at for event in distinct if event.type == TOMBSTONE)))
+    if deleted != NEVER and deleted >= last_stated(live):
         if first.entity.type == "dataset_run_item":
             return None
         record["is_deleted"] = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from openfuse_collector.events.accumulator import Extent
 from openfuse_collector.events.columns import COLUMNS
 from openfuse_collector.events.event import Entity
 
@@ -18,6 +19,15 @@ class Present(NamedTuple):
     """The largest `eav_generation` of them."""
     filled: int
     """Columns that are not NULL in all of them, see `filled`."""
+
+
+class Folded(NamedTuple):
+    """What a row was made of and where it was put: what the store should still have when everything has come to rest."""
+
+    extent: Extent
+    time: int | None
+    """Epoch milliseconds, None where the entity has no row."""
+    generation: int
 
 
 Presence = Callable[[Sequence[Entity]], Mapping[Entity, Present]]

@@ -13,7 +13,8 @@ from openfuse_collector.events.accumulator import Accumulator, Outcome
 from openfuse_collector.events.columns import COLUMNS, TIME_COLUMN
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import Scalar, row, with_storable_ids
-from openfuse_collector.store.present import Presence, Present, filled
+from openfuse_collector.store.horizon import OPEN, Horizons, record_within
+from openfuse_collector.store.present import Folded, Presence, Present, filled
 
 History = Callable[[Sequence[Entity]], Mapping[Entity, Sequence[Event]]]
 """Asks the store for all raw events of some entities; entities it does not know are absent from the answer."""
@@ -33,6 +34,8 @@ class Changes:
     """Projection rows by entity type: column -> value. `is_deleted` rows are to be removed where the store removes."""
     replaced: dict[Entity, Present] = field(default_factory=dict)
     """What the store has of entities in `rows` and `gone`; only where the store was asked (`presence`)."""
+    folded: dict[Entity, Folded] = field(default_factory=dict)
+    """What each entity with something to write was made of; only where the store was asked (`presence`)."""
     gone: list[Entity] = field(default_factory=list)
     """Entities that have no row, though they may have had one: what it rested on was replaced by an earlier copy or a newer mapping."""
     spans: int = 0
@@ -57,14 +60,26 @@ class Projector:
     happens to be cached. Whoever could not write the changes must call `forget`.
 
     A store keyed by time gives `presence`. It has no transactions either: what it has of raw events proves nothing about its rows, so the
-    row of an entity that was read from it is written again even if every event was known.
+    row of an entity that was read from it is written again even if every event was known. With `assume_new` such a store is not asked about
+    observations that are made of nothing but spans: who writes over what is there has to find out later.
     """
 
-    def __init__(self, history: History, enrich: Enrich, max_bytes: int, presence: Presence | None = None) -> None:
+    def __init__(
+        self,
+        history: History,
+        enrich: Enrich,
+        max_bytes: int,
+        presence: Presence | None = None,
+        *,
+        assume_new: bool = False,
+    ) -> None:
         self._history = history
+        self._assume_new = assume_new and presence is not None
         self._presence = presence
         self._enrich = enrich
         self._max_bytes = max_bytes
+        self.horizons: Horizons = {}
+        """Which projects were deleted, and when: kept up to date by the store."""
         self._bytes = 0
         self._known: OrderedDict[Entity, tuple[Accumulator, Present | None, int]] = OrderedDict()
 
@@ -73,11 +88,36 @@ class Projector:
         by_entity: dict[Entity, list[Event]] = {}
         for event in map(with_storable_ids, events):
             by_entity.setdefault(event.entity, []).append(event)
-        stored = self._history([entity for entity in by_entity if entity not in self._known])
+        stored = self._history([entity for entity, group in by_entity.items() if self._is_asked_for(entity, group)])
         # Raw events are written before rows: an entity without the former has none of the latter.
         present = {} if self._presence is None or not stored else self._presence(list(stored))
+        return self._fold_all(by_entity, stored, present)
+
+    def refold(
+        self, entities: Iterable[Entity], stored: Mapping[Entity, Sequence[Event]], present: Mapping[Entity, Present]
+    ) -> Changes:
+        """Make the rows of entities again from what the store has just answered, whatever is remembered. Raises as `apply` does."""
+        groups: dict[Entity, list[Event]] = {entity: [] for entity in entities if entity in stored}
+        for entity in groups:
+            self._take(entity)
+        return self._fold_all(groups, stored, present)
+
+    def expected(self, entity: Entity, events: Sequence[Event]) -> dict[str, Scalar] | None:
+        """The row an entity with these events should have, None where it should have none. Remembers nothing."""
+        made = self._row(entity, Accumulator.of(events), None)
+        return None if made is None or made["is_deleted"] else made
+
+    def _is_asked_for(self, entity: Entity, group: list[Event]) -> bool:
+        return entity not in self._known and not (self._assume_new and _first_of(entity, group))
+
+    def _fold_all(
+        self,
+        groups: Mapping[Entity, list[Event]],
+        stored: Mapping[Entity, Sequence[Event]],
+        present: Mapping[Entity, Present],
+    ) -> Changes:
         changes = Changes()
-        for entity, group in by_entity.items():
+        for entity, group in groups.items():
             try:
                 self._fold(entity, group, stored, present, changes)
             except _StoreFailed as failed:
@@ -125,6 +165,8 @@ class Projector:
                 changes.gone.append(entity)
             if present is not None:
                 changes.replaced[entity] = present
+            if self._presence is not None:
+                changes.folded[entity] = _folded(entity.type, accumulator, made)
             present = None
             if made is not None and keep and self._presence is not None:
                 present = _once_written(entity.type, made)
@@ -132,7 +174,7 @@ class Projector:
             self._keep(entity, accumulator, present)
 
     def _row(self, entity: Entity, accumulator: Accumulator, present: Present | None) -> dict[str, Scalar] | None:
-        record = accumulator.record()
+        record = record_within(accumulator, self.horizons.get(entity.project_id, OPEN))
         if record is None or entity.type not in COLUMNS:
             return None
         record["eav_generation"] = accumulator.generation(None if present is None else present.generation)
@@ -170,6 +212,17 @@ class Projector:
 def _complete(entity: Entity, group: list[Event]) -> bool:
     """True for observations made from spans: nothing but a resend is likely to follow, and for that the store can be asked."""
     return entity.type == "observation" and all(event.derived for event in group)
+
+
+def _first_of(entity: Entity, group: list[Event]) -> bool:
+    """True where there are spans, and nothing that says to come after something: updates are made of log records."""
+    return _complete(entity, group) and all(event.type.endswith("-create") for event in group)
+
+
+def _folded(entity_type: str, accumulator: Accumulator, made: Mapping[str, Any] | None) -> Folded:
+    if made is None or made["is_deleted"]:
+        return Folded(accumulator.extent, None, 0)
+    return Folded(accumulator.extent, made[TIME_COLUMN[entity_type]], made.get("eav_generation", 0))
 
 
 def _once_written(entity_type: str, made: Mapping[str, Any]) -> Present | None:

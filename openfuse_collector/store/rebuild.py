@@ -7,9 +7,9 @@ nobody has tampered with changes nothing, and may be stopped and run again at an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -19,6 +19,7 @@ from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import row
 from openfuse_collector.events.source import source_of
 from openfuse_collector.signals import Origin
+from openfuse_collector.store.horizon import OPEN, Horizon, record_within
 
 Row = Mapping[str, Any]
 
@@ -27,6 +28,9 @@ Remap = Callable[[ExportTraceServiceRequest, Origin], tuple[Sequence[Event], int
 
 NOT_COMPARED = frozenset(("eav_generation",))
 """Says which side rows belong to a row, not what the row says."""
+
+EXAMPLES = 3
+"""Kept of each kind of discrepancy."""
 
 PICO = 10**12
 """Costs are added up in units of their last decimal place."""
@@ -41,6 +45,8 @@ class Selection:
     since: int | None = None
     """Epoch milliseconds: entities of which something was received then or later."""
     entity_type: str | None = None
+    entity: str | None = None
+    """The id of an entity, of whatever type."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +62,31 @@ class Verdict:
     """Events the entity gains."""
     left_over: int = 0
     """Events of older mappings that today's mapping has no successor for."""
+    surplus: int = 0
+    """Rows of the entity beside `stored`; where rows are keyed by time there may be some."""
 
     @property
     def row_differs(self) -> bool:
         """Whether the row has to be written or removed."""
-        return bool(self.columns) or (self.expected is None) != (self.stored is None)
+        return bool(self.columns or self.surplus) or (self.expected is None) != (self.stored is None)
 
     @property
     def differs(self) -> bool:
         """Whether anything has to be written."""
         return bool(self.added) or self.row_differs
+
+
+class Example(NamedTuple):
+    """One place where a store is not what its events say."""
+
+    project_id: str
+    id: str
+    stored: Any = None
+    expected: Any = None
+
+
+MISSING, UNWANTED, DOUBLED, WITHOUT_EVENTS = "row missing", "row unwanted", "rows doubled", "row without events"
+"""What may be wrong with a row as a whole; columns and side tables go by their names."""
 
 
 @dataclass
@@ -77,10 +98,31 @@ class TableReport:
     added: int = 0
     removed: int = 0
     without_events: int = 0
+    doubled: int = 0
+    """Rows beyond the first of their entity."""
     columns: Counter[str] = field(default_factory=Counter)
-    """Column -> rows of which it changed."""
+    """Column, or side table -> rows of which it changed."""
+    examples: dict[str, list[Example]] = field(default_factory=dict)
+    """Column, side table or what is wrong with the row -> the first few such rows."""
     cost_before: int = 0
     cost_after: int = 0
+
+    @property
+    def discrepancies(self) -> int:
+        """Rows that are not what they should be, each counted once."""
+        return self.changed + self.added + self.removed + self.without_events
+
+    def orphans(self, names: Iterable[tuple[str, str]]) -> None:
+        """Add rows, (project, id), that no event stands behind."""
+        for name in names:
+            self.without_events += 1
+            self.example(WITHOUT_EVENTS, Example(*name))
+
+    def example(self, what: str, example: Example) -> None:
+        """Keep it, if there are few of that kind yet."""
+        kept = self.examples.setdefault(what, [])
+        if len(kept) < EXAMPLES:
+            kept.append(example)
 
 
 @dataclass
@@ -98,6 +140,11 @@ class Report:
     failures: list[str] = field(default_factory=list)
     """Entities whose events cannot be folded; their rows stay as they are."""
 
+    @property
+    def discrepancies(self) -> int:
+        """Rows that are not what they should be, each counted once."""
+        return sum(table.discrepancies for table in self.tables.values())
+
     def table(self, entity_type: str) -> TableReport:
         """The part about one projection."""
         return self.tables.setdefault(entity_type, TableReport())
@@ -112,13 +159,16 @@ class Report:
         self.left_over += verdict.left_over
         if not verdict.row_differs:
             return
-        if verdict.stored is None:
-            table.added += 1
-        elif verdict.expected is None:
-            table.removed += 1
-        else:
+        table.doubled += verdict.surplus
+        if (verdict.stored is None) == (verdict.expected is None):
             table.changed += 1
             table.columns.update(verdict.columns)
+        elif verdict.stored is None:
+            table.added += 1
+        else:
+            table.removed += 1
+        for what, example in _examples(verdict):
+            table.example(what, example)
 
 
 def judge(
@@ -128,21 +178,23 @@ def judge(
     stored: Row | None,
     enrich: Enrich,
     remapped: Collection[str] = (),
+    horizon: Horizon = OPEN,
 ) -> Verdict:
     """Folds an entity from scratch and compares. `mapped` are events of today's mapping, known or not; `remapped` the
-    digests of the spans that were mapped again. Raises whatever the fold raises for events nobody can fold.
+    digests of the spans that were mapped again; `horizon` is that of the project. Raises whatever the fold raises for
+    events nobody can fold.
     """
     known = {event.id for event in history}
     added = list({event.id: event for event in mapped if event.id not in known}.values())
     events = [*history, *added]
-    expected = folded(events, enrich)
+    expected = folded(events, enrich, horizon)
     return Verdict(entity, expected, stored, differences(expected, stored), added, _left_over(events, mapped, remapped))
 
 
-def folded(events: Sequence[Event], enrich: Enrich) -> Row | None:
-    """The row of one entity's events, None where there should be none: deleted, unusable, no event at all."""
+def folded(events: Sequence[Event], enrich: Enrich, horizon: Horizon = OPEN) -> Row | None:
+    """The row of one entity's events, None where there should be none: deleted, expired, unusable, no event at all."""
     accumulator = Accumulator.of(events)
-    record = accumulator.record()
+    record = record_within(accumulator, horizon)
     if record is None or record["is_deleted"]:
         return None
     entity_type = events[0].entity.type
@@ -159,6 +211,18 @@ def differences(expected: Row | None, stored: Row | None) -> tuple[str, ...]:
         for column, value in expected.items()
         if value != stored[column] and column not in NOT_COMPARED and not _rounded(value, stored[column])
     )
+
+
+def _examples(verdict: Verdict) -> Iterator[tuple[str, Example]]:
+    project_id, _, id = verdict.entity
+    if verdict.surplus:
+        yield DOUBLED, Example(project_id, id)
+    if (verdict.stored is None) != (verdict.expected is None):
+        yield MISSING if verdict.stored is None else UNWANTED, Example(project_id, id)
+        return
+    stored, expected = verdict.stored or {}, verdict.expected or {}
+    for column in verdict.columns:
+        yield column, Example(project_id, id, stored.get(column), expected.get(column))
 
 
 def _rounded(expected: Any, stored: Any) -> bool:

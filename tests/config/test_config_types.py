@@ -37,7 +37,7 @@ def test_durations_are_read_as_go_reads_them(text: str, seconds: float) -> None:
     [
         ("5", "write 5s for seconds or 5ms for milliseconds"),
         ("0.5", "write 0.5s"),
-        ("7d", "ns, us, ms, s, m, h"),
+        ("7w", "ns, us, ms, s, m, h, d"),
         ("-5s", "is not a duration"),
         ("5 s", "is not a duration"),
         ("", "is not a duration"),

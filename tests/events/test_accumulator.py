@@ -147,6 +147,29 @@ def test_tombstones() -> None:
     assert Accumulator.of(deleted).record() is None and fold(deleted) is None
 
 
+def test_what_was_said_before_does_not_bring_a_deleted_entity_back() -> None:
+    """Sent once more under a newer mapping, or as a shallow event of spans grouped otherwise, it is as old as it was."""
+    old, again = span(1, at=4), span(2, at=9)
+    old.metadata, again.metadata = {"source": "s", "mapping": 1}, {"source": "s", "mapping": 2}
+    assert folded(old, tombstone(5), again)["is_deleted"] is True
+    assert folded(old, tombstone(5), span(3, at=9))["is_deleted"] is False
+    root, gone = trace(1), Event(TRACE, "gone", "langfuse-tombstone", stamp(0), {"id": "t"}, 1768478402500)
+    seen_then = Event(TRACE, "a", "trace-create", stamp(2), {"id": "t"}, 1768478409000, {"shallow": True})
+    seen_later = Event(TRACE, "b", "trace-create", stamp(3), {"id": "t"}, 1768478409000, {"shallow": True})
+    assert folded(root, gone, seen_then)["is_deleted"] is True
+    assert folded(root, gone, seen_then, seen_later)["is_deleted"] is False
+
+
+@pytest.mark.parametrize("events", [1, 2])
+def test_the_tombstone_of_the_project(events: int) -> None:
+    made = [span(n, at=n + 5) for n in range(events)]
+    accumulator = Accumulator.of(made)
+    newest = made[-1].ingested_at
+    for deleted_at, deleted in ((newest - 1, False), (newest, True)):
+        record = accumulator.record(deleted_at)
+        assert record is not None and record == fold(made, deleted_at) and record["is_deleted"] is deleted
+
+
 def test_generations() -> None:
     assert generation([100]) == 409601
     assert generation([100, 100, 7], 409601) == 409602

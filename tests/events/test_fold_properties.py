@@ -73,6 +73,24 @@ def test_the_plain_fold_depends_on_the_set_alone(history: list[Event], data: st.
 
 
 @CHECKS
+@given(history=histories(), data=st.data(), deleted_at=st.integers(9, 17))
+def test_a_tombstone_from_outside_is_one_from_inside(
+    history: list[Event], data: st.DataObject, deleted_at: int
+) -> None:
+    """The project's tombstone counts like one in the history of each of its entities, in any order of arrival."""
+    kind = history[0].entity.type if history else "trace"
+    store = Store()
+    for event in data.draw(st.permutations(history)):
+        store.take(event)
+    folded = fold(history, deleted_at)
+    assert row_bytes(kind, store.accumulator.record(deleted_at)) == row_bytes(kind, folded)
+    tombstone = Event(ENTITIES[kind], "gone", TOMBSTONE, "never", {"id": "e1"}, deleted_at)
+    inside = fold([*history, tombstone])
+    assert (inside is None) == (folded is None)
+    assert inside is None or folded is None or inside["is_deleted"] == folded["is_deleted"]
+
+
+@CHECKS
 @given(history=histories())
 def test_every_prefix_of_the_way_is_the_plain_fold_of_that_prefix(history: list[Event]) -> None:
     store = Store()

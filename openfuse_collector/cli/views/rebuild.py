@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import structlog
 from rich.console import Console
@@ -46,12 +45,12 @@ def _log_progress(step: str, shares: Iterable[float], log: structlog.stdlib.Boun
             log.info(step, percent=round(100 * share))
 
 
-def report_lines(report: Report, path: Path, *, cost: bool, pruned: bool, dry_run: bool) -> Iterator[str]:
+def report_lines(report: Report, where: str, *, cost: bool, pruned: bool, dry_run: bool) -> Iterator[str]:
     """The findings, for people."""
     tables = report.tables.values()
     written = sum(table.changed + table.added + table.removed for table in tables)
     checked = sum(table.checked for table in tables)
-    yield f"{path}: {checked:,} entities, {written:,} rows {'would change (dry run)' if dry_run else 'changed'}"
+    yield f"{where}: {checked:,} entities, {written:,} rows {'would change (dry run)' if dry_run else 'changed'}"
     yield from _mapping_lines(report, dry_run)
     yield ""
     yield f"{'table':18}{'entities':>12}{'changed':>10}{'added':>10}{'removed':>10}{'no events':>12}"
@@ -65,7 +64,7 @@ def report_lines(report: Report, path: Path, *, cost: bool, pruned: bool, dry_ru
     orphans = sum(table.without_events for table in tables)
     if orphans and not (pruned and not dry_run):
         yield f"\n{orphans:,} rows have no raw event behind them; --prune removes them"
-    yield from _failure_lines(report)
+    yield from failure_lines(report, "could not be rebuilt and stay as they are")
 
 
 def _mapping_lines(report: Report, dry_run: bool) -> Iterator[str]:
@@ -96,7 +95,8 @@ def _cost_lines(report: Report) -> Iterator[str]:
     yield f"\ncost of these observations: ${before:,.6f} before, ${after:,.6f} after ({after - before:+,.6f})"
 
 
-def _failure_lines(report: Report) -> Iterator[str]:
+def failure_lines(report: Report, what: str) -> Iterator[str]:
+    """The first entities that could not be dealt with; `what` says what became of them."""
     if report.failures:
-        yield f"\n{len(report.failures):,} could not be rebuilt and stay as they are:"
+        yield f"\n{len(report.failures):,} {what}:"
         yield from (f"  {failure}" for failure in report.failures[:SHOWN_FAILURES])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from openfuse_collector.config.types import Address, Duration, Secret, Size
 from openfuse_collector.pipeline.retry import RetryConfig
+from openfuse_collector.store.retention import RetentionConfig
 
 MIB = 1024 * 1024
 COMPRESSIONS = ("none", "gzip", "zstd")
@@ -35,6 +36,8 @@ class MaintenanceConfig:
     """Count the files of every table this often."""
     warn_at_files: int = 200
     """Warn when a region of a table has this many files. Above 384 the server cannot read it any more."""
+    compact: bool = True
+    """Merge the files of such a table at once; off where somebody else sees to it."""
 
     def validate(self) -> Iterator[str]:
         """One sentence per mistake on this level."""
@@ -43,6 +46,28 @@ class MaintenanceConfig:
                 yield f"{name} must not be negative"
         if self.warn_at_files < 1:
             yield "warn_at_files must be at least 1"
+
+
+@dataclass(frozen=True)
+class SettleConfig:
+    """Going over entities once they are quiet, for what other writers have done to them meanwhile."""
+
+    after: Duration = Duration(60)
+    """An entity is quiet when it was not written for so long. Longer than a call may take and than a command takes to judge an entity."""
+    interval: Duration = Duration(5)
+    """Look for quiet entities this often. 0 turns it off, where nobody else ever writes."""
+    rate: int = 10_000
+    """Entities gone over in a second at most, so that it does not get in the way of writing."""
+    max_size: Size = Size(64 * MIB)
+    """Memory for the list of entities. What does not fit is found again in raw_events, which is slower."""
+
+    def validate(self) -> Iterator[str]:
+        """One sentence per mistake on this level."""
+        for name in ("after", "interval"):
+            if getattr(self, name) < 0:
+                yield f"{name} must not be negative"
+        if self.rate < 1:
+            yield "rate must be at least 1"
 
 
 @dataclass(frozen=True)
@@ -69,10 +94,15 @@ class GreptimedbConfig:
     """Text of one call. Converting rows holds the interpreter, so calls are kept short."""
     fold_cache_size: Size = Size(64 * MIB)
     """Recently written entities kept in memory, so that updates of them need no look-up. 0 looks every entity up, every time."""
+    assume_new: bool = False
+    """Do not look up observations that come from spans: each is taken for new, and what was there is found when settling."""
     create_schema: bool = True
     """Create what is missing of database, tables and columns. Off where the collector may not; see `openfuse-collector schema`."""
     ttl: str | None = None
     """How long the database keeps rows, such as 730d; set on start. By default the database's own setting stays as it is."""
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
+    """How long each project's data is shown, counted from when it was received; `ttl` removes it from the disk."""
+    settle: SettleConfig = field(default_factory=SettleConfig)
     maintenance: MaintenanceConfig = field(default_factory=MaintenanceConfig)
     retry_on_failure: RetryConfig = field(
         default_factory=lambda: RetryConfig(initial_interval=Duration(0.1), max_interval=Duration(10))
@@ -93,6 +123,8 @@ class GreptimedbConfig:
             yield "database must be of lower-case letters, digits and _, and not begin with a digit"
         if bool(self.username) != bool(self.password.reveal()):
             yield "password and username belong together: set both or neither"
+        if self.assume_new and not self.settle.interval:
+            yield "assume_new needs the settle pass: set settle::interval to more than 0"
         if self.compression not in COMPRESSIONS:
             yield f"compression must be one of {', '.join(COMPRESSIONS)}"
         if self.ttl is not None and not _TTL.fullmatch(self.ttl):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 
 from openfuse_collector.exporters.greptimedb.partitions import partition_column, ranges
 from openfuse_collector.exporters.greptimedb.schema import TABLES, Column, Table
@@ -10,6 +11,7 @@ from openfuse_collector.exporters.greptimedb.schema import TABLES, Column, Table
 Present = Mapping[str, Mapping[str, Collection[str]]]
 """What there is: table -> column -> kinds of its indexes."""
 
+_EPOCH = datetime(1970, 1, 1)
 _OPTIONS = {
     True: {"append_mode": "true"},
     False: {"merge_mode": "last_non_null", "sst_format": "flat"},
@@ -24,6 +26,11 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """A string. The server knows no backslash escapes over HTTP."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def moment(millis: int) -> str:
+    """A time to compare a column with, from epoch milliseconds; connections are in UTC."""
+    return literal((_EPOCH + timedelta(milliseconds=millis)).isoformat(" ", "milliseconds"))
 
 
 def select(what: Iterable[str], table: str, where: str) -> str:

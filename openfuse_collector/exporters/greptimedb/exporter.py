@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from threading import RLock
+from typing import Any
 
 from prometheus_client import Counter
 
 from openfuse_collector.component import Settings
+from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.exporters.greptimedb import migrations, probe
+from openfuse_collector.exporters.greptimedb import epoch, horizons, migrations, probe, stored
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, consume_error
 from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.ingest import Ingester
 from openfuse_collector.exporters.greptimedb.maintenance import Maintenance
+from openfuse_collector.exporters.greptimedb.operations import GreptimedbOperations
+from openfuse_collector.exporters.greptimedb.settle import Settle
+from openfuse_collector.exporters.greptimedb.settle_list import Span
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
 from openfuse_collector.signals import Batch, Origin, RawSpan
 from openfuse_collector.store.enrichment import configured_enrichment
-from openfuse_collector.store.present import Present
+from openfuse_collector.store.present import Folded, Present
 from openfuse_collector.store.projector import Projector
+from openfuse_collector.store.upkeep import Upkeep
+
+_PERHAPS_WRITTEN = frozenset((Cause.UNCLEAR, Cause.SERVER, Cause.ROWS, Cause.TOO_LARGE))
 
 
 class GreptimedbExporter:
     """One instance owns the fold. A batch is done when the server has taken every call of it; until then it is repeated whole.
 
-    Repeating is harmless: rows replace themselves, and copies in raw_events are told apart by event id.
+    Repeating is harmless: rows replace themselves, and copies in raw_events are told apart by event id. Whoever folds or writes holds
+    `lock`: a batch, or the settle pass when it makes rows again.
     """
 
     def __init__(self, settings: Settings, config: GreptimedbConfig) -> None:
@@ -36,17 +47,27 @@ class GreptimedbExporter:
         self._sql = SqlClient(config)
         self._writer = Writer(config, self._sql, Ingester(config, self._observe))
         enrich = configured_enrichment(settings)
-        self._projector = Projector(self._history, enrich, config.fold_cache_size, self._presence)
+        self._projector = Projector(
+            self._history, enrich, config.fold_cache_size, self._presence, assume_new=config.assume_new
+        )
+        self.lock = RLock()
+        self._epoch: int | None = None
         self._prepared = not config.create_schema
         self._make_metrics(settings)
         self._maintenance = Maintenance(settings, config, self._sql)
+        self._upkeep = Upkeep(settings, config.retention, partial(GreptimedbOperations, config))
+        self._settle = Settle(settings, config.settle, self._sql, self)
 
     async def start(self) -> None:
         """The server need not be there yet: the journal takes the data, and the first batch waits for it."""
         self._maintenance.start()
+        self._settle.start()
+        self._upkeep.start()
 
     async def shutdown(self) -> None:
         """Wait for what is being sent, at most as long as a call may take."""
+        await asyncio.to_thread(self._upkeep.stop)
+        await asyncio.to_thread(self._settle.stop)
         await asyncio.to_thread(self._maintenance.stop)
         await asyncio.to_thread(self._writer.close)
 
@@ -56,13 +77,54 @@ class GreptimedbExporter:
 
     def export(self, batch: Batch) -> None:
         """Write one batch. Raises RetryableError, or PermanentError when the rows themselves cannot be stored."""
+        with self.lock:
+            try:
+                self._export(batch)
+            except CallError as error:
+                self._failed.labels(self._id, error.cause.value).inc()
+                self._forget(batch if error.cause in _PERHAPS_WRITTEN else None)
+                raise consume_error(error) from error
+            except BaseException:
+                self._forget(batch)
+                raise
+
+    def settle(self) -> None:
+        """Go over what was written and is quiet, now. Raises CallError."""
+        self._settle.go_over()
+
+    def prepare(self) -> None:
+        """Make sure that there are tables, and forget everything when a command has changed the store. Raises CallError.
+
+        Which projects were deleted, or have expired, is read anew then.
+        """
+        if not self._prepared:
+            self._created(migrations.ensure(self._sql, self._config, self._instance))
+            self._prepared = True
+        now = epoch.read(self._sql)
+        if now != self._epoch:
+            self._projector.forget()
+            self._projector.horizons = horizons.read(self._sql.rows)
+            self._settle.hurry()
+            self._epoch = now
+        self._settle.load()
+
+    def expected(self, entity: Entity, events: Sequence[Event]) -> Mapping[str, Any] | None:
+        """The row of an entity with these events, None where it has none."""
+        return self._projector.expected(entity, events)
+
+    def rewrite(self, entities: Sequence[Entity]) -> Mapping[Entity, Folded]:
+        """Make rows again from everything the store has, and write them. Raises CallError and PermanentError."""
         try:
-            self._prepare()
-            self._export(batch)
+            history = self._history(entities)
+            present = stored.everywhere(self._writer.ask, list(history), self._presence(list(history)))
+            changes = self._projector.refold(entities, history, present)
+            self._written([Part(changes, 0)])
+            return changes.folded
         except CallError as error:
             self._projector.forget()
-            self._failed.labels(self._id, error.cause.value).inc()
-            raise consume_error(error) from error
+            if isinstance(consume_error(error), PermanentError):
+                raise consume_error(error) from error
+            raise
         except BaseException:
             self._projector.forget()
             raise
@@ -70,22 +132,41 @@ class GreptimedbExporter:
     def _export(self, batch: Batch) -> None:
         """Once more after creating what is missing."""
         try:
+            self.prepare()
             self._write(batch)
         except CallError as error:
             if error.cause is not Cause.SCHEMA or not self._config.create_schema:
                 raise
             self._projector.forget()
             self._created(migrations.apply(self._sql, self._config, self._instance))
+            self.prepare()
             self._write(batch)
 
     def _write(self, batch: Batch) -> None:
         events = [event for item in batch.items for event in item.data]
         spans = [(item.origin, span) for item in batch.items for span in item.spans]
-        for flush in self._writer.write(self._parts(events, spans)):
+        received = _received(events)
+        if received is not None:
+            self._settle.before(received)
+        folded: dict[Entity, Folded] = {}
+        self._written(_noting(self._parts(events, spans), folded))
+        if received is not None:
+            self._settle.wrote(received, folded)
+        self._maintenance.wrote()
+
+    def _written(self, parts: Iterable[Part]) -> None:
+        for flush in self._writer.write(parts):
             self._count(self._rows, flush.written)
             self._count(self._removed, flush.removed)
             self._known.inc(flush.known)
-        self._maintenance.wrote()
+
+    def _forget(self, batch: Batch | None) -> None:
+        """After a failure: everything remembered, and that the entities of the batch, if given, were left in any known state."""
+        self._projector.forget()
+        events = [] if batch is None else [event for item in batch.items for event in item.data]
+        received = _received(events)
+        if received is not None:
+            self._settle.doubt(received, {event.entity for event in events})
 
     def _parts(self, events: Iterable[Event], spans: Sequence[tuple[Origin, RawSpan]]) -> Iterator[Part]:
         """Folds the events of some entities at a time: while those are being written, the next ones are folded."""
@@ -95,11 +176,6 @@ class GreptimedbExporter:
         for number, group in enumerate(groups):
             if group or (spans and number == 0):
                 yield Part(self._projector.apply(group), len(group), spans if number == 0 else ())
-
-    def _prepare(self) -> None:
-        if not self._prepared:
-            self._created(migrations.ensure(self._sql, self._config, self._instance))
-            self._prepared = True
 
     def _created(self, statements: int) -> None:
         if statements:
@@ -137,3 +213,17 @@ class GreptimedbExporter:
         for table, number in rows.items():
             if number:
                 counter.labels(self._id, table).inc(number)
+
+
+def _noting(parts: Iterable[Part], folded: dict[Entity, Folded]) -> Iterator[Part]:
+    """The parts, and what their entities were folded from."""
+    for part in parts:
+        folded.update(part.changes.folded)
+        yield part
+
+
+def _received(events: Sequence[Event]) -> Span | None:
+    if not events:
+        return None
+    times = [event.ingested_at for event in events]
+    return Span(min(times), max(times))

@@ -6,7 +6,7 @@ own flush comes after half an hour. Never per batch: every flush makes a file, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Event, Thread
 from time import monotonic
 
@@ -19,8 +19,15 @@ from openfuse_collector.exporters.greptimedb.sql import SqlClient
 FLUSH = "ADMIN flush_table('raw_events')"
 
 
+def compact(client: SqlClient, tables: Iterable[str]) -> None:
+    """Flush these tables and merge their files, after many rows were written or deleted. Raises CallError."""
+    for table in tables:
+        client.run(f"ADMIN flush_table({ddl.literal(table)})")
+        client.run(compaction(table))
+
+
 def compaction(table: str) -> str:
-    """Advice: makes one file per day of data. Window 0 is for tables without a long TTL only."""
+    """Makes one file per day of data. Window 0 is for tables without a long TTL only."""
     return f"ADMIN compact_table({ddl.literal(table)}, 'strict_window', '86400')"
 
 
@@ -78,7 +85,7 @@ class Maintenance:
             self._sql.run(FLUSH)
 
     def check(self) -> None:
-        """Count files, and warn about tables that have too many. Raises CallError."""
+        """Count files; warn about tables that have too many, and merge theirs. Raises CallError."""
         for table, files in files_by_table(self._sql, self._database).items():
             self._files.labels(self._id, table).set(files)
             if files >= self._config.warn_at_files:
@@ -88,6 +95,8 @@ class Maintenance:
                     files=files,
                     advice=compaction(table),
                 )
+                if self._config.compact:
+                    compact(self._sql, [table])
 
     def _run(self) -> None:
         tasks = ((self._config.flush_interval, self.flush), (self._config.check_interval, self.check))

@@ -38,9 +38,9 @@ _ALWAYS = {
 
 def history(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, list[Event]]:
     """All raw events of entities, copies included, in no particular order. Entities without any are absent."""
-    parts = list(_parts(entities))
+    asked = list(parts(entities))
     found: dict[Entity, list[Event]] = defaultdict(list)
-    for (_, _, named), rows in zip(parts, ask([_history_query(*part) for part in parts]), strict=True):
+    for (_, _, named), rows in zip(asked, ask([_history_query(*part) for part in asked]), strict=True):
         for project_id, id, ingested_at, body in rows:
             entity = named.get(id)
             # A comparison of strings by the server may be looser than ours.
@@ -49,11 +49,26 @@ def history(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, list[Event]]:
     return found
 
 
+def known(ask: Ask, entities: Sequence[Entity]) -> set[Entity]:
+    """Those of the entities that have raw events."""
+    asked = list(parts(entities))
+    queries = [
+        select(
+            ("DISTINCT `entity_id`",),
+            "`raw_events`",
+            f"`entity_type` = {literal(kind)} AND {these(project, 'entity_id', ids)}",
+        )
+        for project, kind, ids in asked
+    ]
+    answers = zip(asked, ask(queries), strict=True)
+    return {named[id] for (_, _, named), rows in answers for (id,) in rows if id in named}
+
+
 def presence(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Present]:
     """The rows the projections have of entities."""
-    parts = [part for part in _parts(entities) if part[1] in PROJECTIONS]
+    asked = [part for part in parts(entities) if part[1] in PROJECTIONS]
     found: dict[Entity, Present] = {}
-    for (_, entity_type, named), rows in zip(parts, ask([_row_query(*part) for part in parts]), strict=True):
+    for (_, entity_type, named), rows in zip(asked, ask([_row_query(*part) for part in asked]), strict=True):
         for id, time, generation, *is_filled in rows:
             entity = named[id]
             bits = _ALWAYS[entity_type]
@@ -68,13 +83,13 @@ def side_row_keys(
     ask: Ask, entities: Sequence[Entity], keep: Mapping[Entity, int | None]
 ) -> Iterator[tuple[str, Rows]]:
     """(side table, keys of rows) of entities of one type, without the rows at the time to keep."""
-    parts = list(_parts(entities))
+    asked = list(parts(entities))
     for table in EMPTIED[entities[0].type] if entities else ():
         columns = key_columns(table)
         entity_at, time_at = columns.index("entity_id"), columns.index("timestamp")
         rows: Rows = []
-        queries = [_side_query(table, columns, project_id, named) for project_id, _, named in parts]
-        for (_, _, named), answer in zip(parts, ask(queries), strict=True):
+        queries = [_side_query(table, columns, project_id, named) for project_id, _, named in asked]
+        for (_, _, named), answer in zip(asked, ask(queries), strict=True):
             rows += [row for row in answer if row[time_at] != keep.get(named[row[entity_at]])]
         if rows:
             yield table, rows
@@ -86,7 +101,7 @@ def _joined(one: Present | None, other: Present) -> Present:
     return Present(one.times | other.times, max(one.generation, other.generation), one.filled | other.filled)
 
 
-def _parts(entities: Sequence[Entity]) -> Iterator[tuple[str, str, dict[str, Entity]]]:
+def parts(entities: Sequence[Entity]) -> Iterator[tuple[str, str, dict[str, Entity]]]:
     """(project, entity type, entities by clean id), at most LOOKUP of them each."""
     groups: dict[tuple[str, str], dict[str, Entity]] = defaultdict(dict)
     for entity in entities:
@@ -100,20 +115,21 @@ def _parts(entities: Sequence[Entity]) -> Iterator[tuple[str, str, dict[str, Ent
 def _history_query(project_id: str, entity_type: str, ids: Iterable[str]) -> str:
     of_type = f"`entity_type` = {literal(entity_type)}"
     columns = map(quoted, ("project_id", "entity_id", "ingested_at", "body"))
-    return select(columns, "`raw_events`", f"{of_type} AND {_these(project_id, 'entity_id', ids)}")
+    return select(columns, "`raw_events`", f"{of_type} AND {these(project_id, 'entity_id', ids)}")
 
 
 def _row_query(project_id: str, entity_type: str, ids: Iterable[str]) -> str:
     generation = "`eav_generation`" if "eav_generation" in COLUMNS[entity_type] else "0"
     nullable = (f"{quoted(name)} IS NOT NULL" for _, name in _NULLABLE[entity_type])
     columns = ("`id`", quoted(TIME_COLUMN[entity_type]), generation, *nullable)
-    return select(columns, quoted(PROJECTIONS[entity_type]), _these(project_id, "id", ids))
+    return select(columns, quoted(PROJECTIONS[entity_type]), these(project_id, "id", ids))
 
 
 def _side_query(table: str, columns: Iterable[str], project_id: str, ids: Iterable[str]) -> str:
-    return select(map(quoted, columns), quoted(table), _these(project_id, "entity_id", ids))
+    return select(map(quoted, columns), quoted(table), these(project_id, "entity_id", ids))
 
 
-def _these(project_id: str, id_column: str, ids: Iterable[str]) -> str:
+def these(project_id: str, id_column: str, ids: Iterable[str]) -> str:
+    """The condition for some ids of a project."""
     listed = ", ".join(map(literal, ids))
     return f"`project_id` = {literal(clean(project_id))} AND {quoted(id_column)} IN ({listed})"

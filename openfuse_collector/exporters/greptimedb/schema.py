@@ -192,6 +192,32 @@ RAW_SPANS = Table(
     append=True,
 )
 """Spans as received, zstd; the earliest copy of a source counts."""
+STORE_EPOCH = Table(
+    "openfuse_store_epoch",
+    "bumped_at",
+    ("reason",),
+    (*_times("bumped_at", nullable=False), *_texts("reason", nullable=False)),
+    append=True,
+)
+"""One row each time a command changes what collectors may remember, see `epoch`."""
+EXPIRED = Table(
+    "openfuse_expired",
+    "expired_at",
+    ("project_id",),
+    (*_times("expired_at", nullable=False), *_texts("project_id", nullable=False)),
+)
+"""How far retention has come, by project: what received nothing later has no rows, although its raw events stay."""
+SETTLE_MARKS = Table(
+    "openfuse_settle_marks",
+    "marked_at",
+    ("instance",),
+    (
+        *_times("marked_at", nullable=False),
+        *_texts("instance", nullable=False),
+        *_times("settled_until written_until"),
+    ),
+)
+"""What each collector may have written and not gone over: the newest row counts, see `settle_marks`."""
 LEDGER = Table(
     "openfuse_schema_migrations",
     "applied_at",
@@ -217,7 +243,7 @@ OPENFUSE_TABLES: tuple[Table, ...] = (
     _side("observations_tool_definitions", _key("tool_name", INVERTED)),
     _side("observations_tool_calls", _key("tool_name", INVERTED)),
 )
-OWN_TABLES: tuple[Table, ...] = (RAW_SPANS,)
+OWN_TABLES: tuple[Table, ...] = (RAW_SPANS, STORE_EPOCH, SETTLE_MARKS, EXPIRED)
 
 TABLES: dict[str, Table] = {table.name: table for table in (*OPENFUSE_TABLES, *OWN_TABLES, LEDGER)}
 """Every table, in the order of creation."""

@@ -9,9 +9,11 @@ FACTORY = Factory(
     type="sqlite",
     config=SqliteConfig,
     create=lazy("openfuse_collector.exporters.sqlite.exporter:SqliteExporter"),
+    operations=lazy("openfuse_collector.exporters.sqlite.operations:SqliteOperations"),
     signals=frozenset({Signal.EVENTS}),
     metrics={
         "openfuse_store_written_rows": "Rows committed, by table.",
         "openfuse_store_duplicate_events": "Events that were already stored.",
+        "openfuse_store_expired_rows": "Rows removed by retention, by table.",
     },
 )

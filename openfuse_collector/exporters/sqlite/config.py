@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from openfuse_collector.config.types import Duration, Size
 from openfuse_collector.pipeline.retry import RetryConfig
+from openfuse_collector.store.retention import RetentionConfig
 
 MIB = 1024 * 1024
 
@@ -24,6 +25,8 @@ class SqliteConfig:
     """Recently written entities kept in memory, so that updates of them need no look-up."""
     busy_timeout: Duration = Duration(5)
     """How long to wait for another writer before the attempt counts as failed (and is retried)."""
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
+    """How long each project's data is kept, counted from when it was received."""
     retry_on_failure: RetryConfig = field(
         default_factory=lambda: RetryConfig(initial_interval=Duration(0.1), max_interval=Duration(10))
     )

@@ -9,10 +9,12 @@ from functools import partial
 from openfuse_collector.component import Settings
 from openfuse_collector.errors import CollectorError, PermanentError, RetryableError
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
+from openfuse_collector.exporters.sqlite.operations import SqliteOperations
 from openfuse_collector.exporters.sqlite.statements import TABLES
 from openfuse_collector.exporters.sqlite.store import Store
 from openfuse_collector.signals import Batch
 from openfuse_collector.store.enrichment import configured_enrichment
+from openfuse_collector.store.upkeep import Upkeep
 
 UNSTORABLE = (
     sqlite3.DataError,
@@ -36,6 +38,7 @@ class SqliteExporter:
             self._store = self._open()
         except (sqlite3.Error, OSError) as error:
             raise CollectorError(f"exporters::{settings.id}: cannot open {config.path}: {error}") from error
+        self._upkeep = Upkeep(settings, config.retention, partial(SqliteOperations, config))
         metrics, id = settings.metrics, str(settings.id)
         written = metrics.counter("openfuse_store_written_rows", "Rows the store has committed.", ["exporter", "table"])
         self._raw = written.labels(id, "raw_events")
@@ -48,9 +51,11 @@ class SqliteExporter:
     async def start(self) -> None:
         """The file is open since construction, because its cursors are needed to build the pipelines."""
         self._settings.log.info("store is open, `openfuse-collector traces` reads it", path=self._path)
+        self._upkeep.start()
 
     async def shutdown(self) -> None:
         """Close the file; may take a moment when the write-ahead log is large."""
+        await asyncio.to_thread(self._upkeep.stop)
         await asyncio.to_thread(self._store.close)
 
     def cursor(self, pipeline: str) -> int | None:

@@ -11,26 +11,22 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
 from openfuse_collector.enrich import Enrich
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.selection import REBUILT, entity_pages, row_pages, trace_pages
 from openfuse_collector.exporters.sqlite.statements import TABLES, entity_key
-from openfuse_collector.signals import Origin
-from openfuse_collector.store.raw_spans import unpack
+from openfuse_collector.store.horizon import OPEN
+from openfuse_collector.store.operations import Position
 from openfuse_collector.store.rebuild import Remap, Report, Selection, Verdict, judge
+from openfuse_collector.store.remap import mapped_events, requests_of
 
 PATIENCE = 60.0
 """A command can wait longer for another writer than a pipeline, which tries again anyway."""
 
 LOOK_AGAIN = 0.0005
 """Seconds between two looks at the lock."""
-
-Requests = dict[tuple[str, Origin], ExportTraceServiceRequest]
-"""(trace id, origin) -> what one request said of one trace."""
 
 Mapped = dict[int, list[Event]]
 """Entity key -> events of today's mapping."""
@@ -53,6 +49,7 @@ class Rebuild:
         patience: float = PATIENCE,
     ) -> None:
         self.report = Report()
+        self.reached: Position | None = None
         self._connection = connection
         self._enrich = enrich
         self._selection = selection
@@ -64,18 +61,21 @@ class Rebuild:
     def remap(self, remap: Remap) -> Iterator[float]:
         """Map the kept spans again, some traces at a time, and rebuild the entities they speak of."""
         for page in trace_pages(self._connection, self._selection):
-            requests, sources = self._requests(page.keys)
-            mapped = self._mapped(requests, remap)
+            requests, sources = requests_of(statements.raw_spans(self._connection, page.keys), self.report)
+            events = mapped_events(requests, remap, self.report)
+            mapped = {entity_key(entity): group for entity, group in events.items()}
             traces = {entity_key(Entity(origin.project_id, "trace", id)) for id, origin in requests}
             keys = mapped.keys() | traces
             self._rebuild(keys, mapped, sources)
             self._connection.executemany("INSERT OR IGNORE INTO openfuse_rebuilt VALUES (?)", ((key,) for key in keys))
             yield page.share
 
-    def refold(self) -> Iterator[float]:
-        """Rebuild every entity that `remap` has not."""
-        for page in entity_pages(self._connection, self._selection):
+    def refold(self, after: Position | None = None) -> Iterator[float]:
+        """Rebuild every entity that `remap` has not, those behind the key in `after` where given."""
+        start = () if after is None else (int(after[0]) + 1,)
+        for page in entity_pages(self._connection, self._selection, *start):
             self._rebuild(page.keys, {}, ())
+            self.reached = [page.keys[-1]]
             yield page.share
 
     def orphans(self, *, prune: bool) -> Iterator[float]:
@@ -88,40 +88,13 @@ class Rebuild:
                     with writing(self._connection, self._patience):
                         found = self._without_events(kind, found)
                         self._connection.executemany(statements.DELETES[kind], found)
-                self.report.table(kind).without_events += len(found)
+                self.report.table(kind).orphans(found)
                 yield (number + share) / len(kinds)
 
     def _without_events(self, kind: str, names: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         keys = {entity_key(Entity(project, kind, id)): (project, id) for project, id in names}
         known = statements.known_keys(self._connection, keys)
         return [name for key, name in keys.items() if key not in known]
-
-    def _requests(self, traces: Sequence[int]) -> tuple[Requests, set[str]]:
-        """The kept spans of traces as the requests they came in, oldest first, and their digests.
-
-        Both matter to the shallow events of a trace: the mapping makes one per request, of which the connector lets pass what is news.
-        """
-        requests: Requests = {}
-        sources: set[str] = set()
-        for source, trace_id, payload, origin in statements.raw_spans(self._connection, traces):
-            sources.add(source)
-            try:
-                span = unpack(payload)
-            except ValueError as error:
-                self.report.failures.append(f"span {source} of trace {trace_id}: {error}")
-                continue
-            requests.setdefault((trace_id, origin), ExportTraceServiceRequest()).resource_spans.append(span)
-        self.report.spans += len(sources)
-        return dict(sorted(requests.items(), key=lambda sent: sent[0][1].received_at)), sources
-
-    def _mapped(self, requests: Requests, remap: Remap) -> Mapped:
-        mapped: Mapped = {}
-        for (_, origin), request in requests.items():
-            events, unmapped = remap(request, origin)
-            self.report.unmapped += unmapped
-            for event in events:
-                mapped.setdefault(entity_key(event.entity), []).append(event)
-        return mapped
 
     def _rebuild(self, keys: Collection[int], mapped: Mapped, sources: Collection[str]) -> None:
         with reading(self._connection):
@@ -143,12 +116,14 @@ class Rebuild:
             for event in mapped.get(key, ()):
                 events.setdefault(event.entity, []).append(event)
         rows = statements.stored_rows(self._connection, events)
+        horizons = statements.horizons(self._connection)
         verdicts = []
         for entity, new in events.items():
             if entity.type not in TABLES:
                 continue
             try:
-                verdicts.append(judge(entity, history.get(entity, ()), new, rows.get(entity), self._enrich, sources))
+                known, horizon = history.get(entity, ()), horizons.get(entity.project_id, OPEN)
+                verdicts.append(judge(entity, known, new, rows.get(entity), self._enrich, sources, horizon))
             except Exception as error:  # one bad entity must not keep the others from being rebuilt
                 self.report.failures.append(f"{entity.type} {entity.id}: {type(error).__name__}: {error}")
         return verdicts

@@ -204,12 +204,26 @@ CREATE INDEX dataset_run_items_by_run ON dataset_run_items (project_id, dataset_
 CREATE INDEX dataset_run_items_by_trace ON dataset_run_items (trace_id) WHERE trace_id IS NOT NULL;
 """
 
+PROJECT_TOMBSTONES = """
+CREATE TABLE project_tombstones (
+  project_id TEXT PRIMARY KEY,
+  deleted_at INTEGER NOT NULL  -- what was news then or before is deleted
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("0001 tables", RAW_EVENTS + TRACES + OBSERVATIONS + SCORES + OWN),
     ("0002 raw spans", RAW_SPANS),
     ("0003 dataset run items", DATASET_RUN_ITEMS),
+    ("0004 project tombstones", PROJECT_TOMBSTONES),
 )
 """Applied in order, each once. Never edit one that was released; add the next."""
+
+BY_TIME = (
+    "CREATE INDEX IF NOT EXISTS raw_events_by_time ON raw_events (project_id, ingested_at)",
+    "CREATE INDEX IF NOT EXISTS openfuse_raw_spans_by_time ON openfuse_raw_spans (project_id, ingested_at)",
+)
+"""What finding expired events needs. Only stores that have a retention limit pay for it."""
 
 LEDGER = "CREATE TABLE IF NOT EXISTS openfuse_schema_migrations (name TEXT PRIMARY KEY, applied_at INTEGER NOT NULL)"
 

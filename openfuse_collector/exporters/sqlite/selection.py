@@ -35,20 +35,22 @@ def trace_pages(connection: sqlite3.Connection, selection: Selection) -> Iterato
     clauses = {
         "project_id = ?": selection.project,
         "trace_id = ?": selection.trace,
+        "? IN (trace_id, span_id)": selection.entity,
         "ingested_at >= ?": selection.since,
     }
     return _pages(connection, "openfuse_raw_spans", "openfuse_trace", *_where(clauses))
 
 
-def entity_pages(connection: sqlite3.Connection, selection: Selection) -> Iterator[Page]:
-    """Entities that have raw events, those in `openfuse_rebuilt` left out."""
+def entity_pages(connection: sqlite3.Connection, selection: Selection, start: int = _LEAST) -> Iterator[Page]:
+    """Entities that have raw events, from the key `start` on; those in `openfuse_rebuilt` left out."""
     clauses = {
         _OF_TRACE: selection.trace,
         "project_id = ?": selection.project,
         "ingested_at >= ?": selection.since,
         "entity_type = ?": selection.entity_type,
+        "entity_id = ?": selection.entity,
     }
-    return _pages(connection, "raw_events", "openfuse_entity", *_where(clauses))
+    return _pages(connection, "raw_events", "openfuse_entity", *_where(clauses), start=start)
 
 
 def row_pages(
@@ -58,7 +60,12 @@ def row_pages(
     table = TABLES[entity_type]
     of_trace = "id = ?" if entity_type == "trace" else "trace_id = ?"
     where, values = _where(
-        {of_trace: selection.trace, "project_id = ?": selection.project, "updated_at >= ?": selection.since}
+        {
+            of_trace: selection.trace,
+            "project_id = ?": selection.project,
+            "updated_at >= ?": selection.since,
+            "? IN (id)": selection.entity,
+        }
     )
     (total,) = connection.execute(f"SELECT count(*) FROM {table} WHERE {where}", values).fetchone()  # noqa: S608
     query = (
@@ -71,7 +78,9 @@ def row_pages(
         yield names, min(1.0, done / max(1, total))
 
 
-def _pages(connection: sqlite3.Connection, table: str, column: str, where: str, values: list[Any]) -> Iterator[Page]:
+def _pages(
+    connection: sqlite3.Connection, table: str, column: str, where: str, values: list[Any], start: int = _LEAST
+) -> Iterator[Page]:
     if values:
         # One reading of the table from front to back, instead of a visit to every key wherever its rows are.
         chosen = f"openfuse_chosen_{table}"
@@ -86,7 +95,6 @@ def _pages(connection: sqlite3.Connection, table: str, column: str, where: str, 
             f"SELECT {column}, count(*) FROM {table} WHERE {column} >= ? AND {column} NOT IN openfuse_rebuilt "  # noqa: S608
             f"GROUP BY {column} ORDER BY {column}"
         )
-    start = _LEAST
     while start < _LEAST + _KEYS:
         found = connection.execute(f"{query} LIMIT {PAGE_KEYS}", (start,)).fetchall()
         if not found:

@@ -15,6 +15,7 @@ from openfuse_collector.events.rows import raw_row
 from openfuse_collector.events.text import clean
 from openfuse_collector.pipeline.dead_letters import DeadLetter
 from openfuse_collector.signals import Origin, RawSpan, Signal
+from openfuse_collector.store.horizon import Horizon
 
 LOOKUP = 500
 """Keys asked for in one statement; SQLite's limit on variables is far above."""
@@ -29,8 +30,10 @@ TABLES = {
 
 INSERT_RAW = "INSERT INTO raw_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # The copy received first counts, content included: copies of one delivery should be equal, but nobody enforces it.
+# What was erased stays so.
 EARLIER = """
-UPDATE raw_events SET ingested_at = ?, event_type = ?, event_ts = ?, body = ?
+UPDATE raw_events SET ingested_at = ?, event_type = ?, event_ts = ?,
+  body = CASE WHEN json_valid(body) AND body ->> '$.metadata.erased' THEN body ELSE ? END
 WHERE openfuse_entity = ? AND entity_id = ? AND event_id = ? AND ingested_at > ?
 """
 SET_CURSOR = "INSERT INTO openfuse_cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET position = excluded.position"
@@ -112,11 +115,16 @@ def raw_span_row(origin: Origin, span: RawSpan) -> tuple[Any, ...]:
     )
 
 
+SET_PROJECT_TOMBSTONE = """
+INSERT INTO project_tombstones VALUES (?, ?)
+ON CONFLICT DO UPDATE SET deleted_at = max(deleted_at, excluded.deleted_at)
+"""
+
 _HISTORY = "SELECT project_id, entity_type, entity_id, ingested_at, body FROM raw_events WHERE openfuse_entity IN ({})"
 _KNOWN = "SELECT DISTINCT openfuse_entity FROM raw_events WHERE openfuse_entity IN ({})"
 _RAW_SPANS = """
 SELECT source, trace_id, payload, receiver, received_at, project_id, public_key, sdk_name, sdk_version
-FROM openfuse_raw_spans WHERE openfuse_trace IN ({}) ORDER BY rowid
+FROM openfuse_raw_spans WHERE openfuse_trace IN ({}) AND length(payload) > 0 ORDER BY rowid
 """
 _ROWS = {
     kind: f"SELECT {', '.join(COLUMNS[kind])} FROM {table} WHERE id IN ({{}}) AND project_id = ?"  # noqa: S608
@@ -131,6 +139,20 @@ def history(connection: sqlite3.Connection, keys: Iterable[int]) -> dict[Entity,
         entity = Entity(project, kind, id)
         found[entity].append(decode_envelope(entity, body, ingested_at))
     return found
+
+
+def horizons(connection: sqlite3.Connection) -> dict[str, Horizon]:
+    """The projects that were deleted. None in a file that no version of the program that deletes has opened for writing."""
+    if not has_table(connection, "project_tombstones"):
+        return {}
+    found = connection.execute("SELECT project_id, deleted_at FROM project_tombstones")
+    return {project: Horizon(deleted=at) for project, at in found}
+
+
+def has_table(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether there is such a table: a file that is only read may be older than the newest migration."""
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return connection.execute(query, (name,)).fetchone() is not None
 
 
 def known_keys(connection: sqlite3.Connection, keys: Iterable[int]) -> set[int]:

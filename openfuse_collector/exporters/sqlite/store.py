@@ -103,6 +103,7 @@ class Store:
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         if version != self._data_version:
             self._projector.forget()
+            self._projector.horizons = statements.horizons(self._connection)
             self._data_version = version
 
     def _history(self, entities: Sequence[Entity]) -> Mapping[Entity, Sequence[Event]]:

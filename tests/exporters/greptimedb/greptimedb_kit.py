@@ -48,6 +48,10 @@ class Server:
         defaults = {"endpoints": (self.grpc,), "http_endpoints": (self.http,), "database": self.database}
         return GreptimedbConfig(**{**defaults, **settings})
 
+    def ask(self, queries: Sequence[str]) -> Iterator[list[list[Any]]]:
+        """Runs queries one after the other."""
+        return map(self.sql.rows, queries)
+
     def table(self, name: str, where: str = "TRUE") -> Rows:
         """The rows of a table, JSON as text, in the order of key and time."""
         table = TABLES[name]
@@ -75,9 +79,11 @@ class Server:
 
 
 @contextmanager
-def exporter(server: Server, metrics: Metrics | None = None, **config: Any) -> Iterator[GreptimedbExporter]:
-    """An exporter as a collector has it; another one after it is the collector after a restart."""
-    made = GreptimedbExporter(settings("greptimedb", metrics), server.config(**config))
+def exporter(
+    server: Server, metrics: Metrics | None = None, instance: str = "collector-1", **config: Any
+) -> Iterator[GreptimedbExporter]:
+    """An exporter as a collector has it; another one after it is the collector after a restart, or another `instance`."""
+    made = GreptimedbExporter(settings("greptimedb", metrics, instance), server.config(**config))
     try:
         yield made
     finally:

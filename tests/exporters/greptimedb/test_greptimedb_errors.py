@@ -10,7 +10,7 @@ import pytest
 from openfuse_collector.config.types import Duration, Secret, Size
 from openfuse_collector.errors import CollectorError, PermanentError, RetryableError
 from openfuse_collector.exporters.greptimedb import FACTORY
-from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig, TlsConfig
+from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig, SettleConfig, TlsConfig
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, cause_of, cause_of_status, consume_error
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from tests.events.shared_cases import needs_shared, openfuse_cases
@@ -125,6 +125,7 @@ def test_openfuses_classes_where_we_share_them(case: dict[str, Any]) -> None:
         ({"password": Secret("p")}, "password and username belong together"),
         ({"compression": "lz4"}, "compression must be one of"),
         ({"ttl": "soon"}, "ttl must be a duration"),
+        ({"assume_new": True, "settle": SettleConfig(interval=Duration(0))}, "assume_new needs the settle pass"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], sentence: str) -> None:

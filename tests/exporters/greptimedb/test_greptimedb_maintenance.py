@@ -42,7 +42,8 @@ def test_nothing_is_flushed_twice(faulty: Server) -> None:
 
 def test_a_table_with_many_files_is_warned_about_and_how_to_help(faulty: Server) -> None:
     metrics = Metrics()
-    maintenance = Maintenance(settings("greptimedb", metrics), faulty.config(), faulty.sql)
+    told_only = faulty.config(maintenance=MaintenanceConfig(compact=False))
+    maintenance = Maintenance(settings("greptimedb", metrics), told_only, faulty.sql)
     with exporter(faulty) as made:
         export(made, [event("o1")])
     faulty.double.set_files("observations", 231)
@@ -55,6 +56,24 @@ def test_a_table_with_many_files_is_warned_about_and_how_to_help(faulty: Server)
     assert metric(metrics, "openfuse_greptimedb_files", exporter="greptimedb", table="observations") == 231
     maintenance.check()
     assert metric(metrics, "openfuse_greptimedb_files", exporter="greptimedb", table="observations") == 1
+
+
+def test_a_table_with_many_files_is_compacted(faulty: Server) -> None:
+    metrics = Metrics()
+    maintenance = Maintenance(settings("greptimedb", metrics), faulty.config(), faulty.sql)
+    with exporter(faulty) as made:
+        export(made, [event("o1")])
+    faulty.double.set_files("observations", 231)
+    faulty.double.set_files("traces", 199)
+    with capture_logs() as logs:
+        maintenance.check()
+        maintenance.check()
+    assert [line["table"] for line in logs if line["log_level"] == "warning"] == ["observations"]
+    files = {
+        table: metric(metrics, "openfuse_greptimedb_files", exporter="greptimedb", table=table)
+        for table in ("observations", "traces")
+    }
+    assert files == {"observations": 1, "traces": 199}
 
 
 def test_a_server_that_is_away_does_not_end_the_thread(faulty: Server) -> None:

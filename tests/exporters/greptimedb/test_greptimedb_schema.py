@@ -18,7 +18,14 @@ from openfuse_collector.events.columns import COLUMNS, TIME_COLUMN
 from openfuse_collector.exporters.greptimedb import ddl, migrations
 from openfuse_collector.exporters.greptimedb.inventory import _kinds, _options
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
-from openfuse_collector.exporters.greptimedb.schema import LEDGER, OPENFUSE_TABLES, TABLES, Column, Table
+from openfuse_collector.exporters.greptimedb.schema import (
+    LEDGER,
+    OPENFUSE_TABLES,
+    OWN_TABLES,
+    TABLES,
+    Column,
+    Table,
+)
 from openfuse_collector.exporters.greptimedb.side_tables import EMPTIED, SIDE_TABLES
 from tests.events.shared_cases import SHARED, needs_shared
 
@@ -108,7 +115,7 @@ def test_tables_of_an_older_openfuse_gain_what_they_lack(server: Server) -> None
         for statement in ddl.creation(table._replace(columns=columns)):
             server.sql.run(statement)
     added = migrations.apply(server.sql, server.config(), "one")
-    own = sum(len(list(ddl.creation(TABLES[name]))) for name in ("openfuse_raw_spans", LEDGER.name))
+    own = sum(len(list(ddl.creation(table))) for table in (*OWN_TABLES, LEDGER))
     assert added == own + sum(
         column.name.endswith("generation") for table in OPENFUSE_TABLES for column in table.columns
     )

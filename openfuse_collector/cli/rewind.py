@@ -1,0 +1,137 @@
+"""`rewind`: what the journal still has is stored once more, for a store that lost its last seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from openfuse_collector.cli.options import config_options, load_config
+from openfuse_collector.cli.stores import stores_of
+from openfuse_collector.cli.traces import Since
+from openfuse_collector.component import Kind
+from openfuse_collector.components import factory
+from openfuse_collector.config.service import CollectorConfig, PipelineConfig, PipelineID
+from openfuse_collector.errors import CollectorError
+from openfuse_collector.journal.errors import JournalLocked
+from openfuse_collector.journal.rewind import KeptRequest, StoppedJournal, stopped
+from openfuse_collector.store.operations import Operations
+from openfuse_collector.telemetry.logs import configure_logs
+
+
+@click.command()
+@click.option(
+    "--since",
+    type=Since(),
+    required=True,
+    help="Replay what was received since: 15m, 2h, 1d, or an ISO 8601 time.",
+)
+@click.option("--pipeline", help="Only this pipeline, such as traces/eu. Default: every one that reads the journal.")
+@click.option("--dry-run", is_flag=True, help="Move nothing, only say what would be replayed.")
+@config_options
+def rewind(sources: tuple[str, ...], sets: tuple[str, ...], since: int, pipeline: str | None, dry_run: bool) -> None:
+    """Move the cursors of pipelines back, so that the collector, once started, stores again what it received since.
+
+    The collector must be stopped. What the stores still have is recognised: nothing is stored twice.
+    """
+    config = load_config(sources, sets)
+    pipelines = _journalled(config, pipeline)
+    directory = Path(config.service.journal.directory)
+    log = configure_logs(config.service.telemetry.logs.level, config.service.telemetry.logs.encoding)
+    try:
+        with stopped(directory, log) as journal:
+            found, oldest = journal.since(since * 1_000_000)
+            for line in _lines(journal, found, oldest, pipelines, since, dry_run):
+                click.echo(line)
+            if found and not dry_run:
+                _rewind(config, journal, pipelines, found[0].offset)
+        _warn_of_forwarders(config, pipelines)
+    except JournalLocked as error:
+        holder = f"process {error.pid}" if error.pid else "another process"
+        raise click.ClickException(
+            f"the collector with the journal {error.directory} is running ({holder}): stop it, rewind, start it again"
+        ) from error
+    except CollectorError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _rewind(
+    config: CollectorConfig, journal: StoppedJournal, pipelines: dict[PipelineID, PipelineConfig], offset: int
+) -> None:
+    """Stores that keep a cursor first: where it is behind the journal's it is the one that counts."""
+    for id, settings in stores_of(config).items():
+        operations = factory(Kind.EXPORTER, id.type).operations
+        assert operations is not None
+        store: Operations = operations(settings)
+        with closing(store):
+            try:
+                for name in pipelines:
+                    store.rewind(journal.instance, str(name), offset, dry_run=False)
+            except store.failures as error:
+                raise click.ClickException(
+                    f"exporters::{id}: {store.explain(error)}; no journal cursor was moved"
+                ) from error
+    journal.rewind(map(str, pipelines), offset)
+
+
+def _journalled(config: CollectorConfig, wanted: str | None) -> dict[PipelineID, PipelineConfig]:
+    """The pipelines that read the journal, or the one that is named. Raises UsageError where there is none of that name."""
+    found = {
+        id: pipeline
+        for id, pipeline in config.service.pipelines.items()
+        if any(receiver in config.receivers for receiver in pipeline.receivers)
+    }
+    named = {id: pipeline for id, pipeline in found.items() if wanted in (None, str(id))}
+    if not named:
+        raise click.UsageError(f"no pipeline {wanted} reads the journal (there are: {', '.join(map(str, found))})")
+    return named
+
+
+def _lines(
+    journal: StoppedJournal,
+    found: Sequence[KeptRequest],
+    oldest: int | None,
+    pipelines: dict[PipelineID, PipelineConfig],
+    since: int,
+    dry_run: bool,
+) -> Iterator[str]:
+    if oldest is not None and oldest > since * 1_000_000:
+        yield f"the journal has nothing older than {_stamp(oldest)}: what was received before is not replayed"
+    if not found:
+        yield "nothing to replay: the journal has no request received since then (service.journal.retain keeps them longer)"
+        return
+    yield f"{'pipeline':24}{'requests':>10}{'bytes':>14}  {'would be read again' if dry_run else 'will be read again'}"
+    for id, pipeline in pipelines.items():
+        cursor = journal.cursor(str(id))
+        own = {(id.signal, str(receiver)) for receiver in pipeline.receivers}
+        again = [one for one in found if (one.origin.signal, one.origin.receiver) in own and one.offset < (cursor or 0)]
+        when = (
+            f"received {_stamp(again[0].origin.received_at)} to {_stamp(again[-1].origin.received_at)}" if again else ""
+        )
+        yield f"{id!s:24}{len(again):10,}{sum(one.size for one in again):14,}  {when}".rstrip()
+
+
+def _warn_of_forwarders(config: CollectorConfig, pipelines: dict[PipelineID, PipelineConfig]) -> None:
+    """Only stores recognise what they have."""
+    stores = stores_of(config)
+    others = sorted({str(one) for id in pipelines for one in _behind(config, id) if one not in stores})
+    if others:
+        click.echo(f"note: {', '.join(others)} will get these requests a second time", err=True)
+
+
+def _behind(config: CollectorConfig, id: PipelineID) -> Iterator[object]:
+    """The exporters of a pipeline, those behind its connectors included."""
+    for target in config.service.pipelines[id].exporters:
+        if target not in config.connectors:
+            yield target
+            continue
+        for other, pipeline in config.service.pipelines.items():
+            if target in pipeline.receivers:
+                yield from _behind(config, other)
+
+
+def _stamp(nanoseconds: int) -> str:
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

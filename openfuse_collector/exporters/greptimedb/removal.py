@@ -1,0 +1,186 @@
+"""Entities go from a GreptimeDB store: the rows of projections and side tables are deleted, raw events stay until they expire.
+
+Raw events are in an append-only table, where the server refuses deletes. So what says that an entity is gone is written: a tombstone for
+each entity of a trace, one for a project, a limit for what has expired.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.events.text import clean
+from openfuse_collector.exporters.greptimedb import epoch, horizons, pages, probe
+from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
+from openfuse_collector.exporters.greptimedb.flush import Part
+from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
+from openfuse_collector.exporters.greptimedb.sql import SqlClient
+from openfuse_collector.exporters.greptimedb.writer import Writer
+from openfuse_collector.store.deletion import names_trace, tombstone
+from openfuse_collector.store.horizon import OPEN, Horizons, is_alive
+from openfuse_collector.store.operations import Removed
+from openfuse_collector.store.present import Present
+from openfuse_collector.store.projector import Changes
+from openfuse_collector.store.rebuild import Selection
+from openfuse_collector.store.retention import RetentionConfig
+
+NOTHING = Present(frozenset(), 0, 0)
+DELETED = "delete"
+"""Reason of the bump after tombstones are written, before rows go."""
+
+
+AROUND = 3_600_000
+"""Milliseconds before and after what is known of a trace in which more of it is looked for."""
+
+
+class Removal:
+    """One deletion or one pass of retention; see `Deleting`, `Expiring`. Raises CallError."""
+
+    def __init__(self, sql: SqlClient, writer: Writer, *, erase: bool = False, dry_run: bool = False) -> None:
+        self.removed = Removed()
+        self._sql, self._writer, self._ask = sql, writer, writer.ask
+        self._erase = erase
+        self._dry_run = dry_run
+
+    def traces(self, traces: Sequence[Entity]) -> Iterator[float]:
+        """Each with its observations and scores, itself last: until then it is found again."""
+        known = horizons.read(self._sql.rows)
+        for number, trace in enumerate(traces, start=1):
+            members = self._members(trace)
+            for start in range(0, len(members), pages.PAGE_ENTITIES):
+                self._bury(members[start : start + pages.PAGE_ENTITIES], known)
+            yield number / len(traces)
+        self._say_what_stays()
+
+    def project(self, project_id: str) -> Iterator[float]:
+        """A tombstone for the project first: from then on nothing old comes back, whatever still waits in a journal."""
+        newest = self._sql.rows(
+            select(("max(`ingested_at`)",), "`raw_events`", f"`project_id` = {literal(clean(project_id))}")
+        )[0][0]
+        at = max(_now(), newest or 0)
+        if not self._dry_run:
+            horizons.delete(self._sql, project_id, at)
+            epoch.bump(self._sql, DELETED)
+        yield from self._sweep(project_id, at)
+        self._say_what_stays()
+
+    def expire(self, retention: RetentionConfig, now: int) -> Iterator[float]:
+        """Project by project: first the limit, which collectors heed from their next batch on, then the rows."""
+        if not retention.limited:
+            return
+        found = self._sql.rows(f"{select(('`project_id`',), '`raw_events`', 'TRUE')} GROUP BY `project_id`")
+        limits = [(id, cutoff - 1) for (id,) in found if (cutoff := retention.cutoff(id, now)) is not None]
+        if not self._dry_run:
+            known = horizons.read(self._sql.rows)
+            for project, until in limits:
+                if until > known.get(project, OPEN).expired:  # a limit that has become longer brings nothing back
+                    horizons.expire(self._sql, project, until)
+            epoch.bump(self._sql, "retention")
+        for number, (project, until) in enumerate(limits):
+            for share in self._sweep(project, until):
+                yield (number + share) / len(limits)
+
+    def _members(self, trace: Entity) -> list[Entity]:
+        """The observations and scores of a trace, then the trace.
+
+        Those that have rows say so in a column. Some may have raw events only, because a collector is just writing them: they are looked
+        for among what was received around the time of the others, and lately. Reading the bodies of all events would take hours.
+        """
+        project, _, id = trace
+        found: dict[Entity, None] = {}
+        of_trace = f"`project_id` = {literal(clean(project))} AND `trace_id` = {literal(clean(id))}"
+        for kind in ("observation", "score"):
+            rows = self._sql.rows(select(("DISTINCT `id`",), quoted(PROJECTIONS[kind]), of_trace))
+            found |= {Entity(project, kind, one): None for (one,) in rows}
+        times = [
+            event.ingested_at
+            for start in range(0, len(found) + 1, pages.PAGE_ENTITIES)
+            for events in probe.history(self._ask, [trace, *found][start : start + pages.PAGE_ENTITIES]).values()
+            for event in events
+        ]
+        around = [(min(times) - AROUND, max(times) + AROUND)] if times else []
+        for since, until in (*around, (_now() - AROUND, None)):
+            found |= dict.fromkeys(self._mentioned(trace, since, until))
+        found.pop(trace, None)
+        return [*found, trace]
+
+    def _mentioned(self, trace: Entity, since: int, until: int | None) -> Iterator[Entity]:
+        """Entities that say they are of the trace in something received within that time."""
+        selection = Selection(project=trace.project_id, trace=trace.id, since=since)
+        for page in pages.entity_pages(self._sql.rows, selection, until=until):
+            for entity, events in probe.history(self._ask, page.entities).items():
+                if entity.type in PROJECTIONS and any(names_trace(event, trace.id) for event in events):
+                    yield entity
+
+    def _bury(self, entities: Sequence[Entity], known: Horizons) -> None:
+        """Tombstones first; then collectors are told; then what they may have written until they knew is removed with the rest."""
+        history = probe.history(self._ask, entities)
+        alive = [one for one in entities if is_alive(history.get(one, ()), known.get(one.project_id, OPEN))]
+        for entity in alive:
+            self.removed.entities[entity.type] += 1
+        if self._dry_run:
+            self._count(entities)
+            return
+        now = _now()
+        tombstones = [tombstone(entity, history.get(entity, ()), now) for entity in alive]
+        self._write(Changes(raw=tombstones))
+        epoch.bump(self._sql, DELETED)
+        self._remove(entities)
+
+    def _sweep(self, project: str, until: int) -> Iterator[float]:
+        """The rows of a project that were last updated at `until` or before. Newer ones are there because of the limit, not in spite."""
+        for number, kind in enumerate(PROJECTIONS):
+            for page in pages.row_pages(self._sql.rows, kind, Selection(project=project), updated_until=until):
+                outdated = self._outdated(page.entities, until)
+                self.removed.entities[kind] += len(outdated)
+                if self._dry_run:
+                    self._count(outdated)
+                else:
+                    self._remove(outdated)
+                yield (number + page.share) / len(PROJECTIONS)
+
+    def _outdated(self, entities: Sequence[Entity], until: int) -> list[Entity]:
+        """Those without a newer row: one may have been written since they were listed, or beside the old one at another time."""
+        found: list[Entity] = []
+        parts = list(probe.parts(entities))
+        newest = ("`id`", "max(`updated_at`)")
+        queries = [
+            select(newest, quoted(PROJECTIONS[kind]), f"{probe.these(project, 'id', ids)} GROUP BY `id`")
+            for project, kind, ids in parts
+        ]
+        for (_, _, named), rows in zip(parts, self._ask(queries), strict=True):
+            found += [named[id] for id, updated_at in rows if updated_at <= until]
+        return found
+
+    def _remove(self, entities: Sequence[Entity]) -> None:
+        """Rows of whatever time and side rows of whatever generation."""
+        present = probe.presence(self._ask, entities)
+        by_kind: dict[str, list[Entity]] = {}
+        for entity in entities:
+            by_kind.setdefault(entity.type, []).append(entity)
+        for group in by_kind.values():
+            replaced = {one._replace(id=clean(one.id)): present.get(one, NOTHING) for one in group}
+            self._write(Changes(gone=group, replaced=replaced))
+
+    def _count(self, entities: Sequence[Entity]) -> None:
+        for entity, present in probe.presence(self._ask, entities).items():
+            self.removed.rows[PROJECTIONS[entity.type]] += len(present.times)
+
+    def _write(self, changes: Changes) -> None:
+        events: list[Event] = changes.raw
+        for flush in self._writer.write([Part(changes, len(events))]):
+            self.removed.rows += flush.removed
+
+    def _say_what_stays(self) -> None:
+        if self._erase:
+            self.removed.remaining += [
+                "raw_events and openfuse_raw_spans refuse deletes in GreptimeDB: payloads stay there until the lifetime (ttl) of the "
+                "database or table is over; ALTER TABLE `raw_events` SET 'ttl' = '…' shortens it for everybody",
+                "journals keep requests as they came until every pipeline is past them (and for journal.retain), "
+                "dead letters until they are deleted, backups for as long as you keep them",
+            ]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

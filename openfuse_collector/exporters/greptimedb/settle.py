@@ -1,0 +1,283 @@
+"""The settle pass: some time after an entity was last written, is what the store has of it what its events say?
+
+Several collectors may write one entity at once, and commands and Openfuse write too. Each writer folds the events it knows of, so the last
+row may lack events of another writer, or be there twice at two times. Whoever wrote goes over it later: the first look is cheap and
+compares the number of events and the place of the row with what this collector left. Where they differ the rows are read whole, and made
+again if they are wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from itertools import islice
+from threading import Event as Flag
+from threading import Thread
+from time import monotonic
+from typing import Any, Protocol
+
+from openfuse_collector.component import Settings
+from openfuse_collector.errors import PermanentError
+from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.exporters.greptimedb import ddl, probe, stored
+from openfuse_collector.exporters.greptimedb.compared import Row as SideRow
+from openfuse_collector.exporters.greptimedb.compared import is_right, side_rows_of
+from openfuse_collector.exporters.greptimedb.config import SettleConfig
+from openfuse_collector.exporters.greptimedb.errors import CallError
+from openfuse_collector.exporters.greptimedb.rows import Row
+from openfuse_collector.exporters.greptimedb.settle_list import Expected, SettleList, Slice, Span
+from openfuse_collector.exporters.greptimedb.settle_marks import Marks
+from openfuse_collector.exporters.greptimedb.sql import Rows, SqlClient
+from openfuse_collector.store.present import Folded
+
+LOOK = 1000
+"""Entities of the first look at a time."""
+READ = 200
+"""Entities that are read whole at a time: bounds memory, and how long writing waits."""
+MANY = 5 * LOOK
+"""Entities of a stretch of time beyond which the next one is shorter."""
+LONGEST = 3_600_000
+"""Milliseconds searched at a time where there is little."""
+
+
+class Owner(Protocol):
+    """Who owns the fold. Everything but `lock` is called while holding it."""
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Held while anything is folded or written."""
+        ...
+
+    def prepare(self) -> None:
+        """Make sure that there are tables, and see whether somebody has changed the store. Raises CallError."""
+        ...
+
+    def expected(self, entity: Entity, events: Sequence[Event]) -> Mapping[str, Any] | None:
+        """The row of an entity with these events, None where it has none."""
+        ...
+
+    def rewrite(self, entities: Sequence[Entity]) -> Mapping[Entity, Folded]:
+        """Make rows again from everything the store has, and write them. Raises CallError and PermanentError."""
+        ...
+
+
+class Settle:
+    """The list is fed by the owner, under its lock; a thread goes over it. What fails is tried again at the next interval."""
+
+    def __init__(self, settings: Settings, config: SettleConfig, sql: SqlClient, owner: Owner) -> None:
+        self._config = config
+        self._log = settings.log
+        self._sql = sql
+        self._owner = owner
+        self._list = SettleList(config.max_size, float(config.interval))
+        self._marks = Marks(sql, f"{settings.instance}/{settings.id}")
+        self._loaded = self._failing = False
+        self._stretch = 1000
+        self._stop = Flag()
+        self._thread = Thread(target=self._run, name="greptimedb settle", daemon=True)
+        self._make_metrics(settings)
+
+    # for the owner, under its lock
+
+    @property
+    def on(self) -> bool:
+        """Whether entities are gone over at all."""
+        return self._config.interval > 0
+
+    def load(self) -> None:
+        """Once there are tables: what an earlier life of this collector did not get to. Raises CallError."""
+        if self.on and not self._loaded:
+            left = self._marks.load()
+            if left is not None:
+                self._list.search(monotonic(), left)
+            self._loaded = True
+
+    def before(self, span: Span) -> None:
+        """Something received within `span` is about to be written. Raises CallError."""
+        if self.on:
+            self._marks.widen(span, self._list.outstanding)
+
+    def wrote(self, span: Span, folded: Mapping[Entity, Folded]) -> None:
+        """These were written."""
+        if self.on:
+            self._list.add(monotonic(), span, folded)
+
+    def doubt(self, span: Span, entities: Iterable[Entity]) -> None:
+        """These may have been written or not."""
+        if self.on:
+            self._list.doubt(monotonic(), span, entities)
+
+    def hurry(self) -> None:
+        """Somebody has changed the store."""
+        self._list.hurry()
+
+    # the thread
+
+    def start(self) -> None:
+        """Begin, unless it is off."""
+        if self.on:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Idempotent, and safe without `start`."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(1.0)  # a call under way may end with the process
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._config.interval):
+            try:
+                self.go_over()
+                self._failing = False
+            except CallError as error:
+                if not self._failing:
+                    self._log.info("cannot go over what was written, will try again", error=str(error))
+                self._failing = True
+            except Exception:
+                if not self._stop.is_set():
+                    self._log.exception("going over what was written failed, will try again")
+
+    def go_over(self) -> None:
+        """Everything that is due. Raises CallError; what was not reached then comes again."""
+        with self._owner.lock:
+            self._owner.prepare()
+        while not self._stop.is_set():
+            before = monotonic() - self._config.after
+            with self._owner.lock:
+                slice, span = self._list.take(before), self._list.to_search(before)
+            if slice is not None:
+                self._go_over(slice)
+            elif span is not None:
+                self._search(span)
+            else:
+                break
+        with self._owner.lock:
+            if self._list.outstanding is None:
+                self._marks.clear()
+
+    def _go_over(self, slice: Slice) -> None:
+        entries = iter(slice)
+        while some := list(islice(entries, LOOK)):
+            if self._stop.is_set():
+                return
+            with self._owner.lock:
+                quiet = {entity: expected for entity, expected in some if entity not in self._list}
+            self._read(self._suspects(quiet, slice))
+            self._checked.inc(len(quiet))
+            self._stop.wait(len(quiet) / self._config.rate)
+        with self._owner.lock:
+            self._list.done()
+
+    def _suspects(self, quiet: Mapping[Entity, Expected | None], slice: Slice) -> list[Entity]:
+        """Those to be read whole: they are not as they were left, or nobody knows how they were left."""
+        suspects = [entity for entity, expected in quiet.items() if expected is None]
+        known = {entity: expected for entity, expected in quiet.items() if expected is not None}
+        extents, places = stored.extents(self._ask, list(known)), stored.places(self._ask, list(known))
+        for entity, expected in known.items():
+            extent = extents.get(entity)
+            if extent is None or extent.events < expected.folded.extent.events:
+                self._missing.inc()
+                self._log.warning(
+                    "the store has lost events that it had accepted, send them again: openfuse-collector rewind",
+                    entity=entity.id,
+                    type=entity.type,
+                    project=entity.project_id,
+                )
+            elif not expected.fits(extent, *places.get(entity, stored.Place()), strict=slice.strict):
+                suspects.append(entity)
+        return suspects
+
+    def _read(self, suspects: Sequence[Entity]) -> None:
+        """Reads entities whole, beside the writing of others, and makes wrong rows again."""
+        for start in range(0, len(suspects), READ):
+            some = suspects[start : start + READ]
+            histories = probe.history(self._ask, some)
+            rows, sides = stored.rows_of(self._ask, some), side_rows_of(self._ask, some)
+            with self._owner.lock:
+                if self._stop.is_set():
+                    return
+                # Written meanwhile: its turn comes again.
+                wrong = [
+                    entity
+                    for entity, history in histories.items()
+                    if entity not in self._list
+                    and not self._is_right(entity, history, rows.get(entity, ()), sides.get(entity, {}))
+                ]
+                self._repair(wrong, histories)
+
+    def _is_right(
+        self, entity: Entity, history: Sequence[Event], rows: Sequence[Row], sides: Mapping[str, Sequence[SideRow]]
+    ) -> bool:
+        try:
+            expected = self._owner.expected(entity, history)
+        except Exception as error:  # the events nobody can fold are dead letters already
+            self._log.warning("an entity cannot be folded", entity=entity.id, type=entity.type, error=str(error))
+            return True
+        return is_right(entity, expected, rows, sides)
+
+    def _repair(self, wrong: Sequence[Entity], histories: Mapping[Entity, Sequence[Event]]) -> None:
+        if not wrong:
+            return
+        newest = [max(event.ingested_at for event in histories[entity]) for entity in wrong]
+        span = Span(min(newest), max(newest))
+        self._marks.widen(span, self._list.outstanding)
+        for some in self._rewritten(wrong):
+            self._list.add(monotonic(), span, some, repaired=True)
+            self._refolded.inc(len(some))
+
+    def _search(self, span: Span) -> None:
+        """Looks for entities in the next stretch of time, shorter where there are many."""
+        end = min(span.end, span.start + self._stretch - 1)
+        found = _names(self._sql.rows(_search_query(Span(span.start, end))))
+        if len(found) > MANY and end > span.start:
+            self._stretch = max(1, self._stretch // 2)
+            return
+        if len(found) < LOOK:
+            self._stretch = min(self._stretch * 2, LONGEST)
+        for start in range(0, len(found), LOOK):
+            some = found[start : start + LOOK]
+            self._read(some)
+            self._checked.inc(len(some))
+            if self._stop.wait(len(some) / self._config.rate):
+                return
+        with self._owner.lock:
+            self._list.searched(end)
+
+    def _rewritten(self, entities: Sequence[Entity]) -> Iterator[Mapping[Entity, Folded]]:
+        """All of them at once or, where one cannot be stored, each by itself."""
+        try:
+            yield self._owner.rewrite(entities)
+        except PermanentError as error:
+            if len(entities) > 1:
+                for entity in entities:
+                    yield from self._rewritten((entity,))
+            else:
+                self._log.warning("a row cannot be stored", entity=entities[0].id, error=str(error))
+
+    def _make_metrics(self, settings: Settings) -> None:
+        metrics, id = settings.metrics, str(settings.id)
+        counters = (
+            metrics.counter(
+                "openfuse_settle_checked", "Entities gone over some time after they were written.", ["exporter"]
+            ),
+            metrics.counter("openfuse_settle_refolded", "Entities whose rows were wrong and made again.", ["exporter"]),
+            metrics.counter(
+                "openfuse_settle_missing", "Entities of which the store has lost events it had accepted.", ["exporter"]
+            ),
+        )
+        self._checked, self._refolded, self._missing = (counter.labels(id) for counter in counters)
+        waiting = metrics.gauge("openfuse_settle_waiting", "Entities that are waiting to be gone over.", ["exporter"])
+        waiting.labels(id).set_function(lambda: len(self._list))
+
+    def _ask(self, queries: Sequence[str]) -> Iterator[Rows]:
+        return map(self._sql.rows, queries)
+
+
+def _search_query(span: Span) -> str:
+    names = ", ".join(map(ddl.quoted, ("project_id", "entity_type", "entity_id")))
+    within = f"`ingested_at` >= {ddl.moment(span.start)} AND `ingested_at` <= {ddl.moment(span.end)}"
+    return ddl.select((names,), "`raw_events`", f"{within} GROUP BY {names}")
+
+
+def _names(rows: Rows) -> list[Entity]:
+    return [Entity(*row) for row in rows]

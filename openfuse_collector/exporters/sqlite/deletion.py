@@ -1,0 +1,197 @@
+"""Deletions in the embedded store: a tombstone and the row it removes are one transaction, so a crash leaves whole entities only."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+
+from openfuse_collector.events.event import Entity, decode_envelope
+from openfuse_collector.events.rows import envelope_text, raw_row
+from openfuse_collector.exporters.sqlite import statements
+from openfuse_collector.exporters.sqlite.rebuild import PATIENCE, reading, writing
+from openfuse_collector.exporters.sqlite.statements import TABLES, entity_key, trace_key
+from openfuse_collector.store.deletion import erased, is_erased, names_trace, tombstone
+from openfuse_collector.store.horizon import OPEN, is_alive
+from openfuse_collector.store.operations import Removed
+
+ENTITIES = 200
+"""Of one transaction."""
+ROWS = 1000
+"""Of one transaction, where rows go without being looked at."""
+
+CHECKPOINT_PATIENCE = 10.0
+"""Seconds to wait for readers before the write-ahead log is left as it is. Writers wait as long."""
+
+_OF_TRACE = "SELECT id FROM {} WHERE trace_id = ? AND project_id = ?"
+_MENTIONED = """
+SELECT DISTINCT openfuse_entity FROM raw_events
+WHERE project_id = ? AND entity_type IN ('observation', 'score') AND instr(body, ?) > 0
+"""
+_PAYLOADS = """
+SELECT rowid, project_id, entity_type, entity_id, ingested_at, body FROM raw_events
+WHERE {} AND rowid > ? ORDER BY rowid LIMIT ?
+"""
+_ERASE = "UPDATE raw_events SET body = ? WHERE rowid = ?"
+_EMPTY_SPANS = "UPDATE openfuse_raw_spans SET payload = x'' WHERE length(payload) > 0 AND {}"
+_COUNT_SPANS = "SELECT count(*) FROM openfuse_raw_spans WHERE length(payload) > 0 AND {}"
+
+
+class Deletion:
+    """One deletion; see `Deleting`. The connection must be in autocommit mode; for a dry run it may be read-only."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, *, erase: bool, dry_run: bool, patience: float = PATIENCE
+    ) -> None:
+        self.removed = Removed()
+        self._connection = connection
+        self._erase = erase
+        self._dry_run = dry_run
+        self._patience = patience
+        self._horizons = statements.horizons(connection)
+        if erase and not dry_run:
+            connection.execute("PRAGMA secure_delete = ON")  # what is overwritten or freed is zeroes on the disk
+
+    def traces(self, traces: Sequence[Entity]) -> Iterator[float]:
+        """Each with its observations and scores, itself last: until then it is found again."""
+        for number, trace in enumerate(traces, start=1):
+            members = self._members(trace)
+            for start in range(0, len(members), ENTITIES):
+                self._delete(members[start : start + ENTITIES])
+            self._empty_spans("openfuse_trace = ?", trace_key(trace.project_id, trace.id))
+            yield number / len(traces)
+        self._finish()
+
+    def project(self, project_id: str) -> Iterator[float]:
+        """A tombstone for the project first: from then on nothing old comes back, whatever still waits in a journal."""
+        connection = self._connection
+        (newest,) = connection.execute(
+            "SELECT max(ingested_at) FROM raw_events WHERE project_id = ?", (project_id,)
+        ).fetchone()
+        deleted_at = max(_now(), newest or 0)
+        if not self._dry_run:
+            with writing(connection, self._patience):
+                connection.execute(statements.SET_PROJECT_TOMBSTONE, (project_id, deleted_at))
+        steps = len(TABLES) + 2
+        for number, (kind, table) in enumerate(TABLES.items(), start=1):
+            self._empty_table(kind, table, (project_id, deleted_at))
+            yield number / steps
+        self._empty_spans("project_id = ?", project_id)
+        yield (steps - 1) / steps
+        if self._erase:
+            self._erase_events("project_id = ? AND ingested_at <= ?", (project_id, deleted_at))
+        self._finish()
+        yield 1.0
+
+    def _members(self, trace: Entity) -> list[Entity]:
+        """The observations and scores of a trace, then the trace.
+
+        What has no row, because it was deleted before or says nothing usable, has payloads all the same: erasing looks for those.
+        """
+        project_id, _, id = trace
+        found: dict[Entity, None] = {}
+        for kind in ("observation", "score"):
+            query = _OF_TRACE.format(TABLES[kind])
+            found |= {
+                Entity(project_id, kind, one): None for (one,) in self._connection.execute(query, (id, project_id))
+            }
+        if self._erase:
+            keys = [key for (key,) in self._connection.execute(_MENTIONED, (project_id, id))]
+            for entity, events in statements.history(self._connection, keys).items():
+                if any(names_trace(event, id) for event in events):
+                    found[entity] = None
+        return [*found, trace]
+
+    def _delete(self, entities: Sequence[Entity]) -> None:
+        connection = self._connection
+        with reading(connection) if self._dry_run else writing(connection, self._patience):
+            history = statements.history(connection, map(entity_key, entities))
+            rows = statements.stored_rows(connection, entities)
+            for entity in entities:
+                events = history.get(entity, [])
+                alive = entity in rows or is_alive(events, self._horizons.get(entity.project_id, OPEN))
+                self.removed.entities[entity.type] += alive
+                self.removed.rows[TABLES[entity.type]] += entity in rows
+                if alive and not self._dry_run:
+                    row = raw_row(tombstone(entity, events, _now()))
+                    connection.execute(statements.INSERT_RAW, (entity_key(entity), *row))
+                    connection.execute(statements.DELETES[entity.type], (entity.project_id, entity.id))
+                if self._erase:
+                    self._erase_pages("openfuse_entity = ? AND entity_id = ?", (entity_key(entity), entity.id))
+
+    def _empty_table(self, kind: str, table: str, until: tuple[str, int]) -> None:
+        """The rows of a project, some at a time, so that a collector gets its turn. Rows that are newer than the tombstone are
+        there because of it, not in spite of it."""
+        where = "project_id = ? AND ifnull(updated_at, 0) <= ?"
+        if self._dry_run:
+            (gone,) = self._connection.execute(f"SELECT count(*) FROM {table} WHERE {where}", until).fetchone()  # noqa: S608
+            self._count(kind, table, gone)
+            return
+        some = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {where} LIMIT {ROWS})"  # noqa: S608
+        gone = ROWS
+        while gone == ROWS:
+            with writing(self._connection, self._patience):
+                gone = self._connection.execute(some, until).rowcount
+            self._count(kind, table, gone)
+
+    def _count(self, kind: str, table: str, rows: int) -> None:
+        self.removed.entities[kind] += rows
+        self.removed.rows[table] += rows
+
+    def _empty_spans(self, where: str, value: object) -> None:
+        """Spans of what is deleted must not be mapped again. They stay known by their digest: sent again, they are not kept again."""
+        if not statements.has_table(self._connection, "openfuse_raw_spans"):
+            return
+        if self._dry_run:
+            (gone,) = self._connection.execute(_COUNT_SPANS.format(where), (value,)).fetchone()
+        else:
+            with writing(self._connection, self._patience):
+                gone = self._connection.execute(_EMPTY_SPANS.format(where), (value,)).rowcount
+        self.removed.rows["openfuse_raw_spans"] += gone
+        self.removed.erased += gone if self._erase else 0
+
+    def _erase_events(self, where: str, values: tuple[object, ...]) -> None:
+        """Every payload there is, a page in a transaction."""
+        last = 0
+        while last >= 0:
+            with reading(self._connection) if self._dry_run else writing(self._connection, self._patience):
+                last = self._erase_page(where, values, last)
+
+    def _erase_pages(self, where: str, values: tuple[object, ...]) -> None:
+        """Within a transaction."""
+        last = 0
+        while last >= 0:
+            last = self._erase_page(where, values, last)
+
+    def _erase_page(self, where: str, values: tuple[object, ...], last: int) -> int:
+        """The payloads of some raw events behind the row id `last`; gives the last of these, -1 when there are no more."""
+        page = self._connection.execute(_PAYLOADS.format(where), (*values, last, ROWS)).fetchall()
+        for rowid, project_id, kind, id, ingested_at, body in page:
+            event = decode_envelope(Entity(project_id, kind, id), body, ingested_at)
+            if is_erased(event):
+                continue
+            self.removed.erased += 1
+            if not self._dry_run:
+                self._connection.execute(_ERASE, (envelope_text(erased(event)), rowid))
+        return page[-1][0] if page else -1
+
+    def _finish(self) -> None:
+        """Payloads are in the write-ahead log too, until it begins anew."""
+        if self._dry_run or not self._erase:
+            return
+        self._connection.execute(f"PRAGMA busy_timeout = {round(CHECKPOINT_PATIENCE * 1000)}")
+        busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        if busy:
+            self.removed.remaining.append(
+                "the write-ahead log could not be emptied because somebody reads the store all the time: "
+                "what was erased is in the file beside it until the collector stops"
+            )
+        self.removed.remaining.append(
+            "journals keep requests as they came until every pipeline is past them (and for journal.retain), "
+            "dead letters until they are deleted, backups for as long as you keep them"
+        )
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

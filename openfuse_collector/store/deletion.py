@@ -1,0 +1,49 @@
+"""Deletion as every store does it: tombstones, and which entities belong to a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import structs
+
+from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.events.source import source_of
+from openfuse_collector.events.writes import TOMBSTONE
+
+ERASED = "erased"
+"""Key of envelope metadata: this event had a payload."""
+
+
+def tombstone(entity: Entity, history: Sequence[Event], now: int) -> Event:
+    """The event that deletes an entity (spec/openfuse.md 7). `now` is epoch milliseconds.
+
+    It is never older than what the entity has received, wherever clocks stand: at the same millisecond it wins.
+    """
+    at = max((now, *(event.ingested_at for event in history)))
+    stamp = datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Event(entity, f"tombstone-{entity.id}-{at}", TOMBSTONE, stamp, {"id": entity.id, "deletedAt": stamp}, at)
+
+
+def names_trace(event: Event, trace_id: str) -> bool:
+    """Whether the event says that its entity is this trace, or part of it."""
+    return event.entity.id == trace_id if event.entity.type == "trace" else event.body.get("traceId") == trace_id
+
+
+def erased(event: Event) -> Event:
+    """The event without its payload: still known when it is sent again, still of its trace, its source and its place in the order."""
+    body: dict[str, Any] = {"id": event.entity.id}
+    if isinstance(trace_id := event.body.get("traceId"), str):
+        body["traceId"] = trace_id
+    metadata: dict[str, Any] = {ERASED: True}
+    if (source := source_of(event)) is not None:
+        metadata |= {"source": source.digest, "mapping": source.mapping}
+    if event.shallow:
+        metadata["shallow"] = True
+    return structs.replace(event, body=body, metadata=metadata)
+
+
+def is_erased(event: Event) -> bool:
+    """Whether the payload is gone already; tombstones have none."""
+    return event.type == TOMBSTONE or (isinstance(event.metadata, dict) and ERASED in event.metadata)

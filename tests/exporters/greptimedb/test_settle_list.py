@@ -1,0 +1,194 @@
+"""The list of what is to be gone over: nothing on it is lost, its memory is bounded, and its marks cover it."""
+
+from __future__ import annotations
+
+import tracemalloc
+from math import inf
+
+import pytest
+from greptimedb_kit import Server
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openfuse_collector.events.accumulator import Extent
+from openfuse_collector.events.event import Entity
+from openfuse_collector.exporters.greptimedb import migrations
+from openfuse_collector.exporters.greptimedb.settle_list import ENTRY_BYTES, SEARCHES, Expected, SettleList, Span
+from openfuse_collector.exporters.greptimedb.settle_marks import AHEAD, Marks
+from openfuse_collector.store.present import Folded
+
+MIB = 1 << 20
+SOME = Folded(Extent(2, 3_590_000_000_000), 1_795_000_000_000, 7_352_320_000_004_097)
+
+
+def entity(id: str, kind: str = "observation") -> Entity:
+    return Entity("default", kind, id)
+
+
+def test_what_was_left_comes_back_as_it_was() -> None:
+    kept = SettleList(MIB, 5)
+    folded = {
+        entity("a"): SOME,
+        entity("a", "trace"): SOME._replace(time=None, generation=0),
+        entity("b"): SOME._replace(time=-5),
+        Entity("other", "score", "\ud800"): SOME._replace(extent=Extent(2**32 - 1, 2**63 - 1)),
+    }
+    kept.add(0, Span(5, 9), folded)
+    kept.doubt(0, Span(5, 9), [entity("c")])
+    slice = kept.take(0)
+    assert slice is not None
+    assert dict(slice) == {one: Expected(made, False) for one, made in folded.items()} | {entity("c"): None}
+
+
+def test_an_entity_is_due_when_nothing_was_added_to_its_slice_for_long_enough() -> None:
+    kept = SettleList(MIB, 5)
+    kept.add(10, Span(1, 2), {entity("a"): SOME})
+    kept.add(14, Span(3, 4), {entity("b"): SOME})
+    kept.add(15, Span(5, 6), {entity("c"): SOME})
+    assert kept.take(13) is None
+    first = kept.take(14)
+    assert first is not None
+    assert {one.id for one, _ in first} == {"a", "b"}
+    assert kept.take(14) is first
+    assert entity("c") in kept
+    assert entity("a") not in kept
+    assert kept.outstanding == Span(1, 6)
+    kept.done()
+    assert kept.outstanding == Span(5, 6)
+    assert len(kept) == 1
+
+
+def test_everything_is_due_and_strict_after_a_change_of_the_store() -> None:
+    kept = SettleList(MIB, 5)
+    kept.add(100, Span(1, 2), {entity("a"): SOME})
+    kept.search(100, Span(7, 8))
+    kept.hurry()
+    kept.add(101, Span(3, 4), {entity("b"): SOME})
+    slice = kept.take(-1)
+    assert slice is not None
+    assert slice.strict
+    assert [one.id for one, _ in slice] == ["a"]
+    assert kept.to_search(-1) == Span(7, 8)
+    kept.done()
+    later = kept.take(inf)
+    assert later is not None
+    assert not later.strict
+
+
+FITS = [
+    ("as it was left", SOME.extent, {SOME.time}, SOME.generation, False, False, True),
+    ("an event more", Extent(3, SOME.extent.received), {SOME.time}, SOME.generation, False, False, False),
+    ("an earlier copy", Extent(2, SOME.extent.received - 1), {SOME.time}, SOME.generation, False, False, False),
+    ("at another time", SOME.extent, {5}, SOME.generation, False, False, False),
+    ("twice", SOME.extent, {5, SOME.time}, SOME.generation, False, False, False),
+    ("gone", SOME.extent, set(), 0, False, False, False),
+    ("an older row", SOME.extent, {SOME.time}, SOME.generation - 1, True, False, False),
+    ("a newer row", SOME.extent, {SOME.time}, SOME.generation + 1, False, False, False),
+    ("a newer row of another who repaired it", SOME.extent, {SOME.time}, SOME.generation + 1, True, False, True),
+    ("a newer row after a change", SOME.extent, {SOME.time}, SOME.generation + 1, True, True, False),
+]
+
+
+@pytest.mark.parametrize(("name", "extent", "times", "generation", "repaired", "strict", "fits"), FITS)
+def test_what_fits(
+    name: str, extent: Extent, times: set[int], generation: int, repaired: bool, strict: bool, fits: bool
+) -> None:
+    assert Expected(SOME, repaired).fits(extent, frozenset(times), generation, strict=strict) is fits
+
+
+def test_a_deleted_entity_fits_while_it_has_no_row() -> None:
+    expected = Expected(SOME._replace(time=None, generation=0), False)
+    assert expected.fits(SOME.extent, frozenset(), 0, strict=True)
+    assert not expected.fits(SOME.extent, frozenset((5,)), 0, strict=False)
+
+
+def test_memory_stays_near_its_bound() -> None:
+    """What Python says an entity takes is what the list believes, to a quarter; what does not fit is to be searched."""
+    kept = SettleList(MIB, 1)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(15_000):
+            kept.add(number / 1000, Span(number, number), {entity(f"{number:016x}"): SOME._replace(generation=number)})
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert 0.75 < taken / len(kept) / (ENTRY_BYTES + 16) < 1.25
+    assert MIB / 2 < taken < 1.25 * MIB
+    assert kept.outstanding == Span(0, 14_999)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 50), st.booleans()), max_size=80),
+    st.sampled_from((0, 1000, MIB)),
+)
+def test_nothing_is_lost(steps: list[tuple[int, int, bool]], room: int) -> None:
+    """Everything ever added is handed out, unless a later slice has it, or its receive time is to be searched."""
+    kept, now, added, seen = SettleList(room, 3), 0.0, dict[Entity, int](), set[Entity]()
+    for number, (pause, received, take) in enumerate(steps):
+        now += pause / 10
+        one = entity(str(number % 20))
+        kept.add(now, Span(received, received), {one: SOME})
+        added[one] = received
+        seen.discard(one)
+        if take and (slice := kept.take(now - 1)) is not None:
+            seen |= {each for each, _ in slice if each not in kept}
+            kept.done()
+    searched = set()
+    while (slice := kept.take(inf)) is not None:
+        seen |= {each for each, _ in slice}
+        kept.done()
+    while (span := kept.to_search(inf)) is not None:
+        searched |= set(range(span.start, span.end + 1))
+        kept.searched(span.start)
+    assert {one for one in added if one not in seen and added[one] not in searched} == set()
+    assert kept.outstanding is None
+
+
+def test_few_spans_are_kept_apart() -> None:
+    kept = SettleList(MIB, 1)
+    for number in range(10 * SEARCHES):
+        kept.search(number, Span(number * 10, number * 10 + 1))
+    assert kept.outstanding == Span(0, 10 * (10 * SEARCHES - 1) + 1)
+    found = []
+    while (span := kept.to_search(inf)) is not None:
+        found.append(span)
+        kept.searched(span.end)
+    assert len(found) == SEARCHES
+    assert {span.start for span in found} >= {number * 10 for number in range(9 * SEARCHES + 1, 10 * SEARCHES)}
+
+
+@pytest.fixture
+def marked(server: Server) -> Server:
+    migrations.apply(server.sql, server.config(), "one")
+    return server
+
+
+def test_marks_cover_what_is_about_to_be_written_and_what_waits(marked: Server) -> None:
+    one, other = Marks(marked.sql, "one"), Marks(marked.sql, "o'ther")
+    assert (one.load(), other.load()) == (None, None)
+    one.widen(Span(1000, 2000), None)
+    other.widen(Span(5, 6), None)
+    assert Marks(marked.sql, "one").load() == Span(1000, 2000 + AHEAD)
+    one.widen(Span(1500, 2000 + AHEAD), Span(1200, 1300))
+    assert Marks(marked.sql, "one").load() == Span(1000, 2000 + AHEAD)
+    one.widen(Span(1500, 2001 + AHEAD), Span(1200, 1300))
+    assert Marks(marked.sql, "one").load() == Span(1200, 2001 + 2 * AHEAD)
+    one.widen(Span(700, 700), Span(1200, 1300))
+    again = Marks(marked.sql, "one")
+    assert again.load() == Span(700, 1300 + AHEAD)
+    assert len(marked.table("openfuse_settle_marks")) == 2
+    again.clear()
+    assert Marks(marked.sql, "one").load() is None
+    assert Marks(marked.sql, "o'ther").load() == Span(5, 6 + AHEAD)
+
+
+def test_the_newest_mark_counts_although_the_clock_was_set_back(
+    marked: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Marks(marked.sql, "one").widen(Span(1, 2), None)
+    monkeypatch.setattr("time.time_ns", lambda: 1_000_000_000)
+    after = Marks(marked.sql, "one")
+    assert after.load() == Span(1, 2 + AHEAD)
+    after.widen(Span(2 * AHEAD, 2 * AHEAD), None)
+    assert Marks(marked.sql, "one").load() == Span(2 * AHEAD, 3 * AHEAD)

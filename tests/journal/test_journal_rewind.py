@@ -1,0 +1,86 @@
+"""Rewinding a journal nobody has open: which requests come again, and where cursors go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import structlog
+from journal_kit import Clock, Opened, everything, payloads
+
+from openfuse_collector.journal import JournalError, JournalLocked
+from openfuse_collector.journal.rewind import StoppedJournal, stopped
+from openfuse_collector.signals import Origin, Signal
+
+SECOND = 1_000_000_000
+LOG = structlog.get_logger()
+
+
+async def fill(directory: Path, ages: list[int]) -> None:
+    """One request per receive time, in seconds, in small files; the pipeline `all` has finished them."""
+    with Opened(directory, segment_size=500, retain=1e9) as opened:
+        reader = opened.journal.reader("all", start=None, wants=everything)
+        for age in ages:
+            await opened.journal.append(Origin(Signal.TRACES, "otlp", age * SECOND), b"%d" % age * 20, None)
+        assert len(payloads(reader)) == len(ages)
+        reader.commit(opened.journal.end)
+
+
+def young(journal: StoppedJournal, since: int) -> list[int]:
+    found, _ = journal.since(since * SECOND)
+    return [one.origin.received_at // SECOND for one in found]
+
+
+async def test_requests_since_a_time(tmp_path: Path) -> None:
+    await fill(tmp_path, list(range(10, 40)))
+    with stopped(tmp_path, LOG) as journal:
+        assert len(list(tmp_path.glob("*.log"))) > 5
+        assert young(journal, 0) == list(range(10, 40))
+        assert young(journal, 33) == list(range(33, 40))
+        assert young(journal, 40) == []
+        assert journal.since(33 * SECOND)[1] == 10 * SECOND
+
+
+async def test_neighbours_out_of_order_are_found(tmp_path: Path) -> None:
+    await fill(tmp_path, [10, 12, 11, 20, 13, 30])
+    with stopped(tmp_path, LOG) as journal:
+        assert young(journal, 12) == [12, 20, 13, 30]
+
+
+async def test_cursors_go_back_and_never_forward(tmp_path: Path) -> None:
+    await fill(tmp_path, list(range(10, 20)))
+    with stopped(tmp_path, LOG) as journal:
+        found, _ = journal.since(15 * SECOND)
+        end = journal.cursor("all")
+        assert end is not None and end > found[0].offset
+        journal.rewind(["all", "unknown"], found[0].offset)
+        journal.rewind(["all"], end)
+        assert (journal.cursor("all"), journal.cursor("unknown")) == (found[0].offset, None)
+    with Opened(tmp_path) as opened:
+        again = payloads(opened.journal.reader("all", start=None, wants=everything))
+        assert again == [b"%d" % age * 20 for age in range(15, 20)]
+        assert opened.journal.instance == journal.instance
+
+
+async def test_damage_is_passed_over(tmp_path: Path) -> None:
+    await fill(tmp_path, list(range(10, 20)))
+    first = min(tmp_path.glob("*.log"))
+    content = bytearray(first.read_bytes())
+    content[40] ^= 0xFF
+    first.write_bytes(content)
+    with stopped(tmp_path, LOG) as journal:
+        assert young(journal, 0) == list(range(11, 20))
+
+
+async def test_a_running_collector_is_named(tmp_path: Path) -> None:
+    await fill(tmp_path, [10])
+    with Opened(tmp_path, clock=Clock()), pytest.raises(JournalLocked), stopped(tmp_path, LOG):
+        pass
+    with stopped(tmp_path, LOG), pytest.raises(JournalLocked):
+        Opened(tmp_path)
+
+
+def test_a_directory_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="no journal at"), stopped(tmp_path / "missing", LOG):
+        pass
+    assert not (tmp_path / "missing").exists()

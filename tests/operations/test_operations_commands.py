@@ -1,0 +1,253 @@
+"""The commands on either store: what they say, what they ask, what they end with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from operations_kit import GreptimedbKit, SqliteKit, StoreKit, contents, conversation, ids, said, store, verified
+
+from openfuse_collector.cli import rebuild as rebuild_module
+from openfuse_collector.cli.main import main
+from openfuse_collector.exporters.greptimedb import pages
+from openfuse_collector.exporters.greptimedb import rebuild as greptimedb_rebuild
+from openfuse_collector.exporters.sqlite import selection as sqlite_selection
+
+CONFIG = {
+    "sqlite": Path(__file__).parents[2] / "config" / "default.yaml",
+    "greptimedb": Path(__file__).parents[2] / "config" / "greptimedb.yaml",
+}
+FIRST, SECOND = {"t1", "t1-o", "t1-s"}, {"t2", "t2-o", "t2-s"}
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else writes here, so a verification need not wait before it looks again."""
+    monkeypatch.setattr(greptimedb_rebuild, "SETTLING", 0)
+
+
+def call(kit: StoreKit, *arguments: str, sets: dict[str, str] | None = None, **options: str) -> Result:
+    named = [part for key, value in {**kit.sets, **(sets or {})}.items() for part in ("--set", f"{key}={value}")]
+    return CliRunner().invoke(main, [*arguments, "--config", str(CONFIG[kit.kind]), *named], **options)  # type: ignore[arg-type]
+
+
+def damage(kit: StoreKit) -> None:
+    kit.tamper("DELETE FROM traces WHERE id = 't1'")
+
+
+def test_verify(kit: StoreKit) -> None:
+    store(kit, conversation("t1"), conversation("t2"))
+    clean = call(kit, "verify")
+    assert (clean.exit_code, "6 entities, 0 rows with discrepancies" in clean.stdout) == (0, True), clean.output
+    damage(kit)
+    found = call(kit, "verify")
+    assert found.exit_code == 1
+    assert "6 entities, 1 rows with discrepancies" in found.stdout
+    assert "no row although its events make one" in found.stdout
+    assert "p t1" in found.stdout
+    assert call(kit, "verify", "--table", "scores").exit_code == 0
+    assert call(kit, "verify", "--entity", "t1").exit_code == 1
+    assert call(kit, "verify", "--project", "q").exit_code == 0
+
+
+def test_verify_for_programs(kit: StoreKit) -> None:
+    store(kit, conversation("t1"))
+    damage(kit)
+    result = call(kit, "verify", "--format", "json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert (found["entities"], found["discrepancies"], found["failures"]) == (3, 1, [])
+    assert found["tables"]["traces"]["fields"] == {
+        "row missing": {"rows": 1, "examples": [{"project_id": "p", "id": "t1", "stored": None, "expected": None}]}
+    }
+    assert found["tables"]["scores"]["discrepancies"] == 0
+
+
+def test_values_in_the_report(sqlite: SqliteKit) -> None:
+    store(sqlite, conversation("t1"))
+    sqlite.tamper(
+        "UPDATE traces SET name = NULL, input = 'something else that is much longer than a column may be wide'"
+    )
+    lines = call(sqlite, "verify").stdout.splitlines()
+    assert any("traces.name" in line and 'p t1: NULL instead of "chat"' in line for line in lines)
+    assert any('"something else that is much long' in line for line in lines)
+
+
+def test_rebuild(kit: StoreKit) -> None:
+    store(kit, conversation("t1"), conversation("t2"))
+    damage(kit)
+    told = call(kit, "rebuild", "--dry-run")
+    assert "6 entities, 1 rows would change (dry run)" in told.stdout, told.output
+    assert ids(kit) == {"t1-o", "t1-s", *SECOND}
+    done = call(kit, "rebuild", "--table", "traces")
+    assert (done.exit_code, "2 entities, 1 rows changed" in done.stdout) == (0, True), done.output
+    assert ids(kit) == FIRST | SECOND
+    assert "6 entities, 0 rows changed" in call(kit, "rebuild").stdout
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, pages_done: int) -> None:
+    def interrupted(step: str, shares: object, log: object) -> None:
+        for number, _ in enumerate(shares, start=1):  # type: ignore[arg-type]
+            if number == pages_done:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(rebuild_module, "follow", interrupted)
+
+
+def test_a_rebuild_goes_on_where_it_was_stopped(kit: StoreKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((sqlite_selection, "PAGE_KEYS"), (pages, "PAGE_ENTITIES")):
+        monkeypatch.setattr(module, name, 2)
+    store(kit, [said(f"t{number}", name="chat") for number in range(9)])
+    kit.tamper("DELETE FROM traces WHERE TRUE")
+    state = tmp_path / "state.json"
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, 3)
+        stopped = call(kit, "rebuild", "--resume", str(state))
+    assert (stopped.exit_code, "run it again for the rest" in stopped.stderr) == (1, True)
+    assert len(ids(kit)) == 6
+    assert call(kit, "rebuild", "--resume", str(state), "--prune").exit_code == 1, "another rebuild"
+    rest = call(kit, "rebuild", "--resume", str(state))
+    assert rest.exit_code == 0
+    assert ": 3 entities, 3 rows changed" in rest.stdout, rest.output
+    assert not state.exists()
+    assert verified(kit).discrepancies == 0
+
+
+def test_a_file_that_is_no_place_to_resume(kit: StoreKit, tmp_path: Path) -> None:
+    store(kit, [said("t1")])
+    state = tmp_path / "state.json"
+    state.write_text("[]")
+    result = call(kit, "rebuild", "--resume", str(state))
+    assert (result.exit_code, "remove it to begin anew" in result.stderr) == (1, True)
+
+
+def test_delete_trace(kit: StoreKit) -> None:
+    store(kit, conversation("t1"), conversation("t2"))
+    before = contents(kit)
+    told = call(kit, "delete", "trace", "t1", "--dry-run")
+    assert "1 traces, 1 observations, 1 scores would be deleted (dry run)" in told.stdout, told.output
+    asked = call(kit, "delete", "trace", "t1")
+    assert asked.exit_code == 1
+    assert "say --yes, or look first with --dry-run" in asked.stderr
+    assert contents(kit) == before
+    done = call(kit, "delete", "trace", "t1", "t3", "--yes")
+    assert done.exit_code == 1
+    assert "no trace t3" in done.stderr
+    assert "1 traces, 1 observations, 1 scores deleted" in done.stdout
+    assert ids(kit) == SECOND
+    assert call(kit, "verify").exit_code == 0
+
+
+def test_delete_asks_on_a_terminal(kit: StoreKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(kit, conversation("t1"))
+    monkeypatch.setattr("openfuse_collector.cli.stores._interactive", lambda: True)
+    no = call(kit, "delete", "trace", "t1", input="n\n")
+    assert (no.exit_code, ids(kit)) == (1, FIRST)
+    assert "Delete t1 of project p from" in no.output
+    assert call(kit, "delete", "trace", "t1", input="y\n").exit_code == 0
+    assert ids(kit) == set()
+
+
+def test_a_trace_id_of_several_projects(kit: StoreKit) -> None:
+    store(kit, [said("t1"), said("t1", project="q")])
+    result = call(kit, "delete", "trace", "t1", "--yes")
+    assert (result.exit_code, "in several projects (p, q): name one with --project" in result.stderr) == (2, True)
+    assert call(kit, "delete", "trace", "t1", "--project", "q", "--yes").exit_code == 0
+    assert call(kit, "delete", "trace", "t1", "--project", "r", "--yes").exit_code == 1
+    assert kit.query("SELECT project_id FROM traces") == [("p",)]
+
+
+def test_bytes_that_are_no_text(kit: StoreKit) -> None:
+    store(kit, conversation("t1"))
+    odd = "\udcffx"
+    assert "no trace \N{REPLACEMENT CHARACTER}x" in call(kit, "delete", "trace", odd, "--yes").stderr
+    assert call(kit, "delete", "project", odd, "--yes").exit_code == 0
+    for option in ("--project", "--trace", "--entity"):
+        assert ": 0 entities" in call(kit, "verify", option, odd).stdout
+    assert ids(kit) == FIRST
+
+
+def test_delete_project(kit: StoreKit) -> None:
+    store(kit, conversation("t1"), conversation("t2", project="q"))
+    result = call(kit, "delete", "project", "p", "--yes", "--erase")
+    assert result.exit_code == 0, result.output
+    assert "1 traces, 1 observations, 1 scores deleted" in result.stdout
+    assert "not erased: " in result.stdout
+    assert ids(kit) == SECOND
+    assert call(kit, "verify").exit_code == 0
+
+
+def test_retention(kit: StoreKit) -> None:
+    store(kit, conversation("t1", at=-(10**11)), conversation("t2", at=10**11))
+    nothing = call(kit, "retention")
+    assert (nothing.exit_code, "nothing expires" in nothing.stderr) == (0, True)
+    sets = {f"exporters.{kit.kind}.retention.default": "30d"}
+    told = call(kit, "retention", "--dry-run", sets=sets)
+    assert "1 traces, 1 observations, 1 scores would be removed (dry run)" in told.stdout, told.output
+    done = call(kit, "retention", sets=sets)
+    assert (done.exit_code, "1 traces, 1 observations, 1 scores removed" in done.stdout) == (0, True), done.output
+    assert ids(kit) == SECOND
+    assert call(kit, "verify").exit_code == 0
+
+
+def test_the_settings_of_projects_are_read(kit: StoreKit) -> None:
+    store(kit, conversation("t1", at=-(10**11)), conversation("t2", at=-(10**11), project="q"))
+    sets = {f"exporters.{kit.kind}.retention.projects": "{p: 30d, q: null}"}
+    assert call(kit, "retention", sets=sets).exit_code == 0
+    assert ids(kit) == SECOND
+
+
+COMMANDS = (
+    ("verify",),
+    ("rebuild",),
+    ("retention",),
+    ("delete", "trace", "t1", "--yes"),
+    ("delete", "project", "p", "--yes"),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_store_that_does_not_answer(greptimedb: GreptimedbKit, command: tuple[str, ...]) -> None:
+    away = {"exporters.greptimedb.http_endpoints": "[127.0.0.1:1]", "exporters.greptimedb.retention.default": "1d"}
+    result = call(greptimedb, *command, sets=away)
+    assert (result.exit_code, "no answer from GreptimeDB" in result.stderr) == (1, True), result.output
+    assert "127.0.0.1:1" in result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_store_that_is_not_there(kit: StoreKit, command: tuple[str, ...]) -> None:
+    absent = {"exporters.sqlite.path": "/nowhere/openfuse.db"}
+    if kit.kind == "greptimedb":
+        absent = {"exporters.greptimedb.database": "nobody"}
+    result = call(kit, *command, sets=absent)
+    assert (result.exit_code, "no store" in result.stderr) == (1, True), result.output
+
+
+def test_several_stores(sqlite: SqliteKit, greptimedb: GreptimedbKit, tmp_path: Path) -> None:
+    store(sqlite, conversation("t1"))
+    store(greptimedb, [*conversation("t1"), *conversation("t2")])
+    config = tmp_path / "both.yaml"
+    config.write_text(
+        """
+        receivers: {otlp: {protocols: {http: }}}
+        connectors: {genai: }
+        exporters: {sqlite: , greptimedb: }
+        service:
+          pipelines:
+            traces: {receivers: [otlp], exporters: [genai]}
+            events: {receivers: [genai], exporters: [sqlite, greptimedb]}
+        """
+    )
+    sets = [part for key, value in {**sqlite.sets, **greptimedb.sets}.items() for part in ("--set", f"{key}={value}")]
+
+    def both(*arguments: str) -> Result:
+        return CliRunner().invoke(main, [*arguments, "--config", str(config), *sets])
+
+    assert both("verify").exit_code == 2
+    assert "name the store with --exporter" in both("verify").stderr
+    assert ": 3 entities" in both("verify", "--exporter", "sqlite").stdout
+    assert ": 6 entities" in both("verify", "--exporter", "greptimedb").stdout
+    assert both("verify", "--exporter", "greptimedb/eu").exit_code == 2
+    assert ": 3 entities" in both("verify", "--store", str(sqlite.path)).stdout
