@@ -13,6 +13,7 @@ from openfuse_collector.cli.stores import Chosen, F, confirmed, opened, store_op
 from openfuse_collector.cli.views.rebuild import follow
 from openfuse_collector.cli.views.removal import removal_lines
 from openfuse_collector.events.event import Entity
+from openfuse_collector.events.text import clean
 from openfuse_collector.store.operations import Deleting
 
 Work = Callable[[Deleting], Iterator[float]]
@@ -56,7 +57,7 @@ def trace_command(
     A trace stays deleted until something new is received of it; what was received before and is sent again is nothing new.
     """
     with opened(path, exporter, sources, sets) as chosen:
-        traces, missing = _found(chosen, ids, project)
+        traces, missing = _found(chosen, ids, None if project is None else clean(project))
         for id in missing:
             click.echo(f"{chosen.store.where}: no trace {id}", err=True)
         if traces:
@@ -82,6 +83,7 @@ def project_command(
 ) -> None:
     """Delete everything received for a project so far. What is received from then on is stored as ever."""
     with opened(path, exporter, sources, sets) as chosen:
+        project = clean(project)
         question = f"Delete everything of project {project} from {chosen.store.where}{_for_good(erase)}?"
         _delete(chosen, question, lambda made: made.project(project), erase=erase, dry_run=dry_run, yes=yes)
 
@@ -101,7 +103,7 @@ def _found(chosen: Chosen, ids: tuple[str, ...], project: str | None) -> tuple[l
     """The traces of these ids, and the ids that nobody has. Raises UsageError where it is not clear which trace is meant."""
     traces: list[Entity] = []
     missing: list[str] = []
-    for id in dict.fromkeys(ids):
+    for id in dict.fromkeys(map(clean, ids)):
         found = chosen.store.find_traces(id, project)
         if len(found) > 1:
             projects = ", ".join(trace.project_id for trace in found)

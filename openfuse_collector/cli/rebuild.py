@@ -15,6 +15,7 @@ from openfuse_collector.cli.resume import Resume
 from openfuse_collector.cli.stores import Chosen, ConfiguredExtensions, F, opened, store_options
 from openfuse_collector.cli.traces import Since
 from openfuse_collector.cli.views.rebuild import NAMES, follow, report_lines
+from openfuse_collector.events.text import clean
 from openfuse_collector.store.enrichment import configured_enrichment
 from openfuse_collector.store.operations import Rebuilding
 from openfuse_collector.store.rebuild import Selection
@@ -44,7 +45,11 @@ def selection_of(options: dict[str, Any], table: str | None = None) -> Selection
     """The selection that the options make; `table` where none is named."""
     named = options["table"] or table
     kind = None if named is None else TABLES[named]
-    return Selection(options["project"], options["trace"], options["since"], kind, options["entity"])
+    # Bytes that are no UTF-8 come from a command line as lone surrogates, which no store has.
+    project, trace, entity = (
+        None if options[name] is None else clean(options[name]) for name in ("project", "trace", "entity")
+    )
+    return Selection(project, trace, options["since"], kind, entity)
 
 
 @click.command()

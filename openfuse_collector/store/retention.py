@@ -45,4 +45,4 @@ class RetentionConfig:
         Epoch milliseconds, as `now` is.
         """
         limit = self.projects.get(project, self.default)
-        return None if limit is None else now - round(limit * 1000)
+        return None if limit is None else max(0, now - round(limit * 1000))

@@ -38,6 +38,8 @@ def test_commands_and_their_options_exist(command: str) -> None:
     name, *arguments = command.split()
     with click.Context(main) as context:
         found = main.get_command(context, name)
+        if isinstance(found, click.Group) and arguments:
+            found, name = found.get_command(context, arguments[0]), f"{name} {arguments.pop(0)}"
     assert found is not None, f"no command {name!r}"
     known = {option for parameter in found.params for option in parameter.opts} | {"--help"}
     assert {argument.partition("=")[0] for argument in arguments if argument.startswith("--")} <= known

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from operations_kit import (
     NOW,
     GreptimedbKit,
@@ -195,8 +198,34 @@ def test_erasing_leaves_no_payload_on_the_disk(sqlite: SqliteKit, what: str) -> 
     assert_clean(sqlite, shown)
     store(sqlite, conversation("t1", secret=SECRET))
     assert not on_disk(sqlite), "what is sent again is known, and not kept again"
+    earlier = [structs.replace(one, ingested_at=one.ingested_at - 5) for one in conversation("t1", secret=SECRET)]
+    store(sqlite, earlier)
+    assert not on_disk(sqlite), "nor is a copy that was received earlier"
     assert_clean(sqlite, shown)
     assert deleted(sqlite, "t1", erase=True).erased == 0
+
+
+def test_erasing_beside_a_collector(sqlite: SqliteKit) -> None:
+    """It has the file open all the time, and its write-ahead log with it."""
+    with sqlite.exporter() as made:
+        export(made, conversation("t1", secret=SECRET))
+        removed = deleted(sqlite, "t1", erase=True)
+        assert (removed.erased, on_disk(sqlite)) == (3, False)
+        assert not any("write-ahead" in sentence for sentence in removed.remaining)
+        export(made, conversation("t1", secret=SECRET))
+        assert not on_disk(sqlite)
+
+
+def test_a_reader_in_the_way_of_erasing_is_told(sqlite: SqliteKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    from openfuse_collector.exporters.sqlite import deletion
+
+    store(sqlite, conversation("t1", secret=SECRET))
+    monkeypatch.setattr(deletion, "CHECKPOINT_PATIENCE", 0.05)
+    with closing(sqlite3.connect(sqlite.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM traces").fetchone()
+        removed = deleted(sqlite, "t1", erase=True)
+    assert any("write-ahead log could not be emptied" in sentence for sentence in removed.remaining)
 
 
 def test_erasing_says_what_the_store_cannot_do(greptimedb: GreptimedbKit) -> None:
@@ -218,3 +247,27 @@ def test_changed_tables_are_compacted_and_collectors_told(greptimedb: Greptimedb
     compactions = [at for at, sql in enumerate(statements) if "compact_table" in sql]
     assert {sql.split("'")[1] for sql in statements if "compact_table" in sql} >= {"traces", "observations", "scores"}
     assert min(compactions) > max(bumps)
+
+
+@pytest.mark.parametrize("kind", ["observation", "score"])
+def test_what_a_collector_is_just_writing_goes_too(greptimedb: GreptimedbKit, kind: str) -> None:
+    """Raw events are written before rows: something of the trace may have no row yet."""
+    store(greptimedb, conversation("t1"), [said("t1-late", kind, at=5000, traceId="t1")], conversation("t2"))
+    greptimedb.tamper(f"DELETE FROM {kind}s WHERE id = 't1-late'")
+    removed = deleted(greptimedb, "t1")
+    assert removed.entities[kind] == 2
+    assert_clean(greptimedb, SECOND)
+
+
+@pytest.mark.parametrize("name", ["it's", 'say "x"', "100%_a", "ü\U0001f600", "back\\slash", "a;b--c"])
+def test_ids_of_whatever_characters(kit: StoreKit, name: str) -> None:
+    store(kit, conversation(name), conversation("t2"), [said("late", "observation", at=1, traceId=name)])
+    kit.tamper("DELETE FROM observations WHERE id = 'late'")
+    assert verified(kit).discrepancies == 1
+    rebuilt(kit)
+    removed = deleted(kit, name, erase=True)
+    assert dict(+removed.entities) == {"trace": 1, "observation": 2, "score": 1}
+    assert_clean(kit, SECOND)
+    store(kit, conversation(name, project=name))
+    assert dict(+deleted(kit, project=name).entities) == {"trace": 1, "observation": 1, "score": 1}
+    assert_clean(kit, SECOND)

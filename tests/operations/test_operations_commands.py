@@ -159,6 +159,16 @@ def test_a_trace_id_of_several_projects(kit: StoreKit) -> None:
     assert kit.query("SELECT project_id FROM traces") == [("p",)]
 
 
+def test_bytes_that_are_no_text(kit: StoreKit) -> None:
+    store(kit, conversation("t1"))
+    odd = "\udcffx"
+    assert "no trace \N{REPLACEMENT CHARACTER}x" in call(kit, "delete", "trace", odd, "--yes").stderr
+    assert call(kit, "delete", "project", odd, "--yes").exit_code == 0
+    for option in ("--project", "--trace", "--entity"):
+        assert ": 0 entities" in call(kit, "verify", option, odd).stdout
+    assert ids(kit) == FIRST
+
+
 def test_delete_project(kit: StoreKit) -> None:
     store(kit, conversation("t1"), conversation("t2", project="q"))
     result = call(kit, "delete", "project", "p", "--yes", "--erase")

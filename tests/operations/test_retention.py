@@ -193,3 +193,14 @@ def test_a_collector_without_limits_has_no_thread_for_it(sqlite: SqliteKit) -> N
 def test_settings_that_make_no_sense(config: RetentionConfig, sentence: str) -> None:
     (problem,) = config.validate()
     assert sentence in problem
+
+
+def test_a_newer_row_at_another_time_keeps_the_entity(greptimedb: GreptimedbKit) -> None:
+    """A collector writes the row at its new time before it removes the old one."""
+    store(greptimedb, [said("t1", name="chat")], [said("t1", at=20 * DAY, name="late")])
+    names = "`timestamp`, project_id, id, environment, created_at, updated_at, is_deleted"
+    greptimedb.tamper(f"INSERT INTO traces ({names}) VALUES (5, 'p', 't1', 'e', 5, 5, false)")
+    expired(greptimedb, MONTH, NOW + 31 * DAY)
+    assert ("late",) in greptimedb.query("SELECT name FROM traces")
+    rebuilt(greptimedb)
+    assert_clean(greptimedb, {"t1"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from openfuse_collector.events.deletion import NEVER
-from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
+from openfuse_collector.exporters.greptimedb.ddl import literal, moment, quoted, select
 from openfuse_collector.exporters.greptimedb.schema import EXPIRED, PROJECT_TOMBSTONES, Table
 from openfuse_collector.exporters.greptimedb.sql import Rows, SqlClient
 from openfuse_collector.store.horizon import Horizon
@@ -29,7 +29,8 @@ def delete(sql: SqlClient, project: str, at: int) -> None:
 def expire(sql: SqlClient, project: str, until: int) -> None:
     """What received nothing after `until` has expired. Earlier limits of the project are replaced. Raises CallError."""
     sql.run(_insert(EXPIRED, project, until))
-    sql.run(f"DELETE FROM {quoted(EXPIRED.name)} WHERE `project_id` = {literal(project)} AND `expired_at` < {until}")  # noqa: S608
+    older = f"`project_id` = {literal(project)} AND `expired_at` < {moment(until)}"
+    sql.run(f"DELETE FROM {quoted(EXPIRED.name)} WHERE {older}")  # noqa: S608
 
 
 def _newest(table: Table) -> str:

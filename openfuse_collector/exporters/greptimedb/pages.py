@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from openfuse_collector.events.event import Entity
-from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
+from openfuse_collector.exporters.greptimedb.ddl import literal, moment, quoted, select
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.sql import Rows
 from openfuse_collector.store.rebuild import Selection
@@ -32,14 +32,20 @@ class Page(NamedTuple):
     share: float
 
 
-def entity_pages(query: Query, selection: Selection, after: Sequence[str] | None = None) -> Iterator[Page]:
-    """Entities that have raw events; those behind `after`, (project, entity type, id), where given. Raises CallError."""
+def entity_pages(
+    query: Query, selection: Selection, after: Sequence[str] | None = None, until: int | None = None
+) -> Iterator[Page]:
+    """Entities that have raw events; those behind `after`, (project, entity type, id), where given. Raises CallError.
+
+    With `until`, epoch milliseconds, those that have received something up to then.
+    """
     where = conditions(
         {
             "`project_id` = {}": selection.project,
             "`entity_type` = {}": selection.entity_type,
             "`entity_id` = {}": selection.entity,
             "`ingested_at` >= {}": selection.since,
+            "`ingested_at` <= {}": until,
         }
     )
     if selection.trace is not None:
@@ -82,9 +88,9 @@ def row_pages(query: Query, entity_type: str, selection: Selection, updated_unti
 
 
 def conditions(values: Mapping[str, Any]) -> str:
-    """The conditions that have a value, with it."""
+    """The conditions that have a value, with it: text, or a time in epoch milliseconds."""
     given = (
-        clause.format(value if isinstance(value, int) else literal(value))
+        clause.format(moment(value) if isinstance(value, int) else literal(value))
         for clause, value in values.items()
         if value is not None
     )

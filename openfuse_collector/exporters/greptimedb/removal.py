@@ -30,12 +30,16 @@ DELETED = "delete"
 """Reason of the bump after tombstones are written, before rows go."""
 
 
+AROUND = 3_600_000
+"""Milliseconds before and after what is known of a trace in which more of it is looked for."""
+
+
 class Removal:
     """One deletion or one pass of retention; see `Deleting`, `Expiring`. Raises CallError."""
 
     def __init__(self, sql: SqlClient, writer: Writer, *, erase: bool = False, dry_run: bool = False) -> None:
         self.removed = Removed()
-        self._sql, self._writer = sql, writer
+        self._sql, self._writer, self._ask = sql, writer, writer.ask
         self._erase = erase
         self._dry_run = dry_run
 
@@ -54,7 +58,7 @@ class Removal:
         newest = self._sql.rows(
             select(("max(`ingested_at`)",), "`raw_events`", f"`project_id` = {literal(clean(project_id))}")
         )[0][0]
-        at = max(time.time_ns() // 1_000_000, newest or 0)
+        at = max(_now(), newest or 0)
         if not self._dry_run:
             horizons.delete(self._sql, project_id, at)
             epoch.bump(self._sql, DELETED)
@@ -78,30 +82,47 @@ class Removal:
                 yield (number + share) / len(limits)
 
     def _members(self, trace: Entity) -> list[Entity]:
-        """The observations and scores of a trace that have rows or raw events, then the trace."""
+        """The observations and scores of a trace, then the trace.
+
+        Those that have rows say so in a column. Some may have raw events only, because a collector is just writing them: they are looked
+        for among what was received around the time of the others, and lately. Reading the bodies of all events would take hours.
+        """
         project, _, id = trace
         found: dict[Entity, None] = {}
         of_trace = f"`project_id` = {literal(clean(project))} AND `trace_id` = {literal(clean(id))}"
         for kind in ("observation", "score"):
             rows = self._sql.rows(select(("DISTINCT `id`",), quoted(PROJECTIONS[kind]), of_trace))
             found |= {Entity(project, kind, one): None for (one,) in rows}
-        for page in pages.entity_pages(self._sql.rows, Selection(project=project, trace=id)):
-            for entity, events in probe.history(self._writer.ask, page.entities).items():
-                if entity.type in PROJECTIONS and any(names_trace(event, id) for event in events):
-                    found[entity] = None
+        times = [
+            event.ingested_at
+            for start in range(0, len(found) + 1, pages.PAGE_ENTITIES)
+            for events in probe.history(self._ask, [trace, *found][start : start + pages.PAGE_ENTITIES]).values()
+            for event in events
+        ]
+        around = [(min(times) - AROUND, max(times) + AROUND)] if times else []
+        for since, until in (*around, (_now() - AROUND, None)):
+            found |= dict.fromkeys(self._mentioned(trace, since, until))
         found.pop(trace, None)
         return [*found, trace]
 
+    def _mentioned(self, trace: Entity, since: int, until: int | None) -> Iterator[Entity]:
+        """Entities that say they are of the trace in something received within that time."""
+        selection = Selection(project=trace.project_id, trace=trace.id, since=since)
+        for page in pages.entity_pages(self._sql.rows, selection, until=until):
+            for entity, events in probe.history(self._ask, page.entities).items():
+                if entity.type in PROJECTIONS and any(names_trace(event, trace.id) for event in events):
+                    yield entity
+
     def _bury(self, entities: Sequence[Entity], known: Horizons) -> None:
         """Tombstones first; then collectors are told; then what they may have written until they knew is removed with the rest."""
-        history = probe.history(self._writer.ask, entities)
+        history = probe.history(self._ask, entities)
         alive = [one for one in entities if is_alive(history.get(one, ()), known.get(one.project_id, OPEN))]
         for entity in alive:
             self.removed.entities[entity.type] += 1
         if self._dry_run:
             self._count(entities)
             return
-        now = time.time_ns() // 1_000_000
+        now = _now()
         tombstones = [tombstone(entity, history.get(entity, ()), now) for entity in alive]
         self._write(Changes(raw=tombstones))
         epoch.bump(self._sql, DELETED)
@@ -110,18 +131,31 @@ class Removal:
     def _sweep(self, project: str, until: int) -> Iterator[float]:
         """The rows of a project that were last updated at `until` or before. Newer ones are there because of the limit, not in spite."""
         for number, kind in enumerate(PROJECTIONS):
-            selection = Selection(project=project)
-            for page in pages.row_pages(self._sql.rows, kind, selection, updated_until=until):
-                self.removed.entities[kind] += len(page.entities)
+            for page in pages.row_pages(self._sql.rows, kind, Selection(project=project), updated_until=until):
+                outdated = self._outdated(page.entities, until)
+                self.removed.entities[kind] += len(outdated)
                 if self._dry_run:
-                    self._count(page.entities)
+                    self._count(outdated)
                 else:
-                    self._remove(page.entities)
+                    self._remove(outdated)
                 yield (number + page.share) / len(PROJECTIONS)
+
+    def _outdated(self, entities: Sequence[Entity], until: int) -> list[Entity]:
+        """Those without a newer row: one may have been written since they were listed, or beside the old one at another time."""
+        found: list[Entity] = []
+        parts = list(probe.parts(entities))
+        newest = ("`id`", "max(`updated_at`)")
+        queries = [
+            select(newest, quoted(PROJECTIONS[kind]), f"{probe.these(project, 'id', ids)} GROUP BY `id`")
+            for project, kind, ids in parts
+        ]
+        for (_, _, named), rows in zip(parts, self._ask(queries), strict=True):
+            found += [named[id] for id, updated_at in rows if updated_at <= until]
+        return found
 
     def _remove(self, entities: Sequence[Entity]) -> None:
         """Rows of whatever time and side rows of whatever generation."""
-        present = probe.presence(self._writer.ask, entities)
+        present = probe.presence(self._ask, entities)
         by_kind: dict[str, list[Entity]] = {}
         for entity in entities:
             by_kind.setdefault(entity.type, []).append(entity)
@@ -130,7 +164,7 @@ class Removal:
             self._write(Changes(gone=group, replaced=replaced))
 
     def _count(self, entities: Sequence[Entity]) -> None:
-        for entity, present in probe.presence(self._writer.ask, entities).items():
+        for entity, present in probe.presence(self._ask, entities).items():
             self.removed.rows[PROJECTIONS[entity.type]] += len(present.times)
 
     def _write(self, changes: Changes) -> None:
@@ -146,3 +180,7 @@ class Removal:
                 "journals keep requests as they came until every pipeline is past them (and for journal.retain), "
                 "dead letters until they are deleted, backups for as long as you keep them",
             ]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

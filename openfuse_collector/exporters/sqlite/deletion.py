@@ -20,6 +20,9 @@ ENTITIES = 200
 ROWS = 1000
 """Of one transaction, where rows go without being looked at."""
 
+CHECKPOINT_PATIENCE = 10.0
+"""Seconds to wait for readers before the write-ahead log is left as it is. Writers wait as long."""
+
 _OF_TRACE = "SELECT id FROM {} WHERE trace_id = ? AND project_id = ?"
 _MENTIONED = """
 SELECT DISTINCT openfuse_entity FROM raw_events
@@ -119,7 +122,7 @@ class Deletion:
     def _empty_table(self, kind: str, table: str, until: tuple[str, int]) -> None:
         """The rows of a project, some at a time, so that a collector gets its turn. Rows that are newer than the tombstone are
         there because of it, not in spite of it."""
-        where = "project_id = ? AND updated_at <= ?"
+        where = "project_id = ? AND ifnull(updated_at, 0) <= ?"
         if self._dry_run:
             (gone,) = self._connection.execute(f"SELECT count(*) FROM {table} WHERE {where}", until).fetchone()  # noqa: S608
             self._count(kind, table, gone)
@@ -176,7 +179,7 @@ class Deletion:
         """Payloads are in the write-ahead log too, until it begins anew."""
         if self._dry_run or not self._erase:
             return
-        self._connection.execute(f"PRAGMA busy_timeout = {round(self._patience * 1000)}")
+        self._connection.execute(f"PRAGMA busy_timeout = {round(CHECKPOINT_PATIENCE * 1000)}")
         busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._connection.execute("PRAGMA busy_timeout = 0")
         if busy:

@@ -25,8 +25,10 @@ TABLES = {"trace": "traces", "observation": "observations", "score": "scores"}
 
 INSERT_RAW = "INSERT INTO raw_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # The copy received first counts, content included: copies of one delivery should be equal, but nobody enforces it.
+# What was erased stays so.
 EARLIER = """
-UPDATE raw_events SET ingested_at = ?, event_type = ?, event_ts = ?, body = ?
+UPDATE raw_events SET ingested_at = ?, event_type = ?, event_ts = ?,
+  body = CASE WHEN json_valid(body) AND body ->> '$.metadata.erased' THEN body ELSE ? END
 WHERE openfuse_entity = ? AND entity_id = ? AND event_id = ? AND ingested_at > ?
 """
 SET_CURSOR = "INSERT INTO openfuse_cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET position = excluded.position"
