@@ -15,6 +15,7 @@ from openfuse_collector.journal.record import decode_origin
 from openfuse_collector.journal.segment import Segment, SegmentReader, Stretch
 from openfuse_collector.journal.tail import Tail
 from openfuse_collector.signals import Item, Origin
+from openfuse_collector.telemetry.limited import Limited
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -49,6 +50,7 @@ class Reader:
     ) -> None:
         self.position = position
         self._source = source
+        self._log = Limited(source.logger)
         self._wants = wants
         self._on_take = on_take
         self._on_commit = on_commit
@@ -145,7 +147,7 @@ class Reader:
             found = file.stretch(self.position, segment.end)
             return self._item(file, found), found.end
         except OSError as error:  # out of file handles, a detached volume: the data may well be there
-            self._source.logger.warning("journal cannot be read, trying again", offset=self.position, error=str(error))
+            self._log.warning("disk", "journal cannot be read, trying again", offset=self.position, error=str(error))
             return None
 
     def _segment(self) -> Segment | None:

@@ -13,6 +13,7 @@ from openfuse_collector.errors import OverloadError, PermanentError, RetryableEr
 from openfuse_collector.journal.bounds import Bounds, Refusal
 from openfuse_collector.journal.record import HEADER_SIZE
 from openfuse_collector.signals import Origin
+from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Writer:
         self._write = write
         self._tidy = tidy
         self._log = log
+        self._limited = Limited(log)
         self._refused = metrics.counter(
             "openfuse_journal_refused_requests", "Requests not taken, by the bound that was reached.", ("reason",)
         )
@@ -121,7 +123,7 @@ class Writer:
         try:
             self._tidy()
         except Exception:  # a bug there must not end the thread all senders depend on
-            self._log.exception("journal housekeeping failed")
+            self._limited.error("housekeeping", "journal housekeeping failed", exc_info=True)
 
     def _next(self, deadline: float) -> tuple[list[Pending], int]:
         """Everything queued, up to `MAX_BATCH` bytes; nothing at the deadline, when housekeeping is due or at the end."""
@@ -155,13 +157,12 @@ class Writer:
             self._fail(batch, failure)
 
     def _fail(self, batch: Sequence[Pending], error: Exception) -> None:
-        """Tell every waiter of the batch that nothing was taken. Logged once until a write succeeds again."""
+        """Tell every waiter of the batch that nothing was taken. Logged once a minute until a write succeeds again."""
         if isinstance(error, OSError):
-            if not self._failing:
-                self._log.error("the disk refuses the journal, senders are told to retry", error=str(error))
-            self._failing = True
+            sentence = "the disk refuses the journal, senders are told to retry"
+            self._failing |= self._limited.error("disk", sentence, error=str(error))
         else:
-            self._log.exception("writing the journal failed", exc_info=error)
+            self._limited.error(type(error).__name__, "writing the journal failed", exc_info=error)
         refusal = self._refuse(Refusal("disk", f"the journal's disk refuses: {error}", 2.0), len(batch))
         _wake_waiters(batch, [0] * len(batch), refusal)
 

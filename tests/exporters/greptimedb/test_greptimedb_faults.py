@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from greptimedb_kit import Server, export, exporter
@@ -251,6 +252,21 @@ def test_refused_credentials_are_no_reason_to_drop_anything(
 
 def test_one_bad_row_becomes_a_dead_letter_and_its_neighbours_are_stored(faulty: Server, tmp_path: Path) -> None:
     faulty.double.fail(faults.bad_row(id="o7"))
+    with working(faulty, tmp_path) as worker:
+        worker.send(events())
+        assert worker.done.wait(60)
+        assert metric(worker.metrics, "openfuse_dead_letters_total", component="greptimedb") == 1
+    assert {found["id"] for found in faulty.table("observations")} == {f"o{n}" for n in range(ENTITIES)} - {"o7"}
+    assert faulty.counts()["traces"] == ENTITIES
+
+
+@pytest.mark.parametrize("code", [StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.CANCELLED])
+def test_one_row_the_server_fails_with_becomes_a_dead_letter_too(
+    faulty: Server, tmp_path: Path, code: StatusCode
+) -> None:
+    """It never says that it is the row."""
+    poison = msgspec.structs.replace(faults.bad_row(id="o7"), code=code, message="index out of bounds")
+    faulty.double.fail(poison)
     with working(faulty, tmp_path) as worker:
         worker.send(events())
         assert worker.done.wait(60)
