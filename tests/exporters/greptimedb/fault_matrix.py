@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from openfuse_collector.exporters.greptimedb.errors import Cause
 from openfuse_collector.mapping.spans import map_traces
 from openfuse_collector.signals import Origin, Signal
 from tests.collector_process import CollectorProcess, wait_until
-from tests.greptimedb_double import DoubleProcess, Fault, ServerError, StatusCode, faults
+from tests.greptimedb_double import Double, DoubleProcess, Fault, ServerError, StatusCode, faults
 
 CONFIG = Path(__file__).parents[3] / "config" / "greptimedb.yaml"
 DATABASE = "openfuse"
@@ -109,7 +109,6 @@ class Outcome:
     """What was found at the end of a run."""
 
     spans: int
-    traces: int
     missing: int = 0
     """Spans and traces without a row, dead letters apart, raw events, and tags a reader of the traces does not see."""
     doubled: int = 0
@@ -142,26 +141,35 @@ class Outcome:
 class Run:
     """One collector in front of one double, the load, and the fault in the middle of it."""
 
-    def __init__(self, double: DoubleProcess, directory: Path, case: Case, load: Sequence[Load], rate: float) -> None:
+    def __init__(
+        self,
+        double: Double | DoubleProcess,
+        directory: Path,
+        case: Case,
+        load: Sequence[Load],
+        rate: float = 0,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`rate` is in spans a second, 0 for as fast as it goes; `more` are settings of the collector."""
         self._double, self._case, self._load, self._rate = double, case, load, rate
         self._fault = case.fault(load)
-        self.collector = CollectorProcess(directory, settings(double), ["--config", str(CONFIG)])
+        self.collector = CollectorProcess(directory, {**settings(double), **(more or {})}, ["--config", str(CONFIG)])
 
-    def run(self, before: Callable[[Run], None], during: Callable[[Run], None]) -> Outcome:
-        """The load from start to end; the fault is on between the two, which return when it is time."""
+    def run(self, before: int, during: Callable[[Run], None]) -> Outcome:
+        """So many requests before the fault, the others from the moment it is on; it is on until `during` returns."""
         self.collector.start()
-        sender = threading.Thread(target=self._send)
+        self._send(self._load[:before])
+        wait_until(lambda: self.stored() > 0, lambda: self.collector.log, PATIENCE)
+        self._switch(on=True)
+        sender = threading.Thread(target=self._send, args=(self._load[before:],))
         sender.start()
         try:
-            before(self)
-            self._switch(on=True)
             during(self)
-            outcome = Outcome(sum(load.spans for load in self._load), 0, failed=self.failed())
             if not self._case.dead:  # a row that is refused is refused for ever
                 self._switch(on=False)
         finally:
             sender.join(PATIENCE)
-        return self._settled(outcome)
+        return self._settled()
 
     def stored(self) -> int:
         """Rows of observations; 0 before there are tables."""
@@ -184,9 +192,9 @@ class Run:
     def _failed(self, cause: Cause) -> int:
         return int(self.collector.metric("openfuse_greptimedb_failed_exports_total", cause=cause.value))
 
-    def _send(self) -> None:
+    def _send(self, load: Sequence[Load]) -> None:
         connect = lambda: HttpTransport(self.collector.http_endpoint, {})  # noqa: E731
-        send_all(self._load, connect, 4, self._rate, time.perf_counter() + PATIENCE)
+        send_all(load, connect, 4, self._rate, time.perf_counter() + PATIENCE)
 
     def _switch(self, on: bool) -> None:
         if self._fault is None:
@@ -196,9 +204,9 @@ class Run:
         elif self._fault.kind != "schema_missing":
             self._double.heal(self._fault)
 
-    def _settled(self, outcome: Outcome) -> Outcome:
+    def _settled(self) -> Outcome:
         """Everything that can be stored is: stop the collector and look."""
-        began, dead = time.monotonic(), self._case.dead
+        began, dead, outcome = time.monotonic(), self._case.dead, Outcome(sum(load.spans for load in self._load))
         wait_until(
             lambda: self.stored() >= outcome.spans - dead and self._letters() >= dead,
             lambda: f"{self.stored()} of {outcome.spans} spans\n{self.collector.log[-3000:]}",
@@ -219,7 +227,6 @@ class Run:
         spans = [span for load in self._load for span in _spans(load)]
         dead = {refused_row(self._load)} if self._case.dead else set()
         traces = {span.trace_id.hex() for span in spans}
-        outcome.traces = len(traces)
         for table, wanted in (("observations", {span.span_id.hex() for span in spans} - dead), ("traces", traces)):
             rows = Counter(row["id"] for row in self._double.query(f"SELECT id FROM {table}", DATABASE))
             outcome.missing += len(wanted - rows.keys())
@@ -232,7 +239,7 @@ class Run:
         outcome.copies = raw.total() - len(raw)
 
 
-def settings(double: DoubleProcess) -> dict[str, Any]:
+def settings(double: Double | DoubleProcess) -> dict[str, Any]:
     """Of a collector that writes to the double."""
     return {
         "exporters.greptimedb.endpoints": f"[{double.grpc}]",
@@ -289,7 +296,8 @@ def long_run(name: str, load: float, fault: float, rate: float) -> tuple[list[st
     with tempfile.TemporaryDirectory(prefix="openfuse-faults-") as directory, DoubleProcess(USER, PASSWORD) as double:
         run = Run(double, Path(directory), case, work, rate)
         try:
-            outcome = run.run(lambda _: time.sleep((load - fault) / 2), lambda _: time.sleep(seconds))
+            before = round(len(work) * (load - fault) / 2 / (load - fault + seconds))
+            outcome = run.run(before, lambda _: time.sleep(seconds))
         finally:
             run.collector.kill()
     for sentence, number in Counter(outcome.lines).items():
