@@ -66,7 +66,7 @@ def client_cpu_seconds(pid: int) -> float:
         name, _, fields = (task / "stat").read_text().partition("(")[2].rpartition(")")
         times = fields.split()
         found[name] += int(times[11]) + int(times[12])
-    return sum(ticks for name, ticks in found.items() if "tokio" in name) / os.sysconf("SC_CLK_TCK")
+    return sum(ticks for name, ticks in found.items() if name.startswith("greptimedb")) / os.sysconf("SC_CLK_TCK")
 
 
 class Meter:
