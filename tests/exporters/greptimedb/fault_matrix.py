@@ -88,6 +88,7 @@ CASES: dict[str, Case] = {
     "slow, 1 s a call": _of(lambda: faults.slow(1.0)),
     "busy": _of(faults.region_busy, Cause.BUSY),
     "disk full": _of(faults.disk_full, Cause.SERVER),
+    "disk full for one table": _of(lambda: faults.disk_full().on("traces"), Cause.SERVER),
     "connection reset": _of(lambda: faults.reset(applied=0), Cause.UNCLEAR, Cause.UNREACHABLE),
     "reset in the middle of a write": _of(lambda: faults.reset(applied=0.5).over("grpc"), Cause.UNCLEAR, copies=True),
     "half-written flush": _of(
