@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find openfuse_collector config -name '*.py' -o -name '*.yaml' 2>/dev/null)
 
-.PHONY: run test test-long fuzz docs lint format types bench bench-map bench-ingestion bench-enrichment bench-updates clean
+.PHONY: run test test-long fuzz faults-greptimedb docs lint format types bench bench-map bench-ingestion bench-enrichment bench-updates bench-greptimedb clean
 
 run: $(VENV)/.installed  ## start the collector on its embedded store
 	$(BIN)/openfuse-collector run $(ARGS)
@@ -19,6 +19,9 @@ test-long: $(VENV)/.installed-dev  ## the long forms of tests: whole corpora, mi
 
 fuzz: $(VENV)/.installed-dev  ## damaged requests through decoding, mapping and fold; ARGS="--executions 200000 --seed 1"
 	$(BIN)/python -m tests.fuzz.run $(ARGS)
+
+faults-greptimedb: $(VENV)/.installed-dev  ## every fault of a GreptimeDB under load, about ten minutes; ARGS="--load 30 --fault 10"
+	$(BIN)/python -m tests.exporters.greptimedb.fault_matrix $(ARGS)
 
 docs: $(VENV)/.installed-dev  ## write the generated part of docs/mapping.md
 	$(BIN)/python scripts/mapping_docs.py
@@ -48,6 +51,9 @@ bench-enrichment: $(VENV)/.installed-dev  ## what tools, tokens and cost add to 
 
 bench-updates: $(VENV)/.installed-dev  ## what an update of one entity costs against updates of many
 	$(BIN)/python -m benchmarks.ingestion_updates $(ARGS)
+
+bench-greptimedb: $(VENV)/.installed-dev  ## writing to GreptimeDB: its double on the same machine, rows/s by table, cost of encoding
+	$(BIN)/python -m benchmarks.greptimedb $(ARGS)
 
 clean:  ## remove everything that was built here; the store and the journal stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules

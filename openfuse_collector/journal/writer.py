@@ -68,10 +68,10 @@ class Writer:
         self._write = write
         self._tidy = tidy
         self._log = log
+        self._limited = Limited(log)
         self._refused = metrics.counter(
             "openfuse_journal_refused_requests", "Requests not taken, by the bound that was reached.", ("reason",)
         )
-        self._limited = Limited(log)
         self._queue: deque[Pending] = deque()
         self._queued = 0
         self._wake = Condition()
@@ -134,7 +134,7 @@ class Writer:
         try:
             self._tidy()
         except Exception:  # a bug there must not end the thread all senders depend on
-            self._log.exception("journal housekeeping failed")
+            self._limited.error("housekeeping", "journal housekeeping failed", exc_info=True)
 
     def _next(self, deadline: float) -> tuple[list[Pending], int]:
         """Everything queued, up to `MAX_BATCH` bytes; nothing at the deadline, when housekeeping is due or at the end."""
@@ -168,13 +168,12 @@ class Writer:
             self._fail(batch, failure)
 
     def _fail(self, batch: Sequence[Pending], error: Exception) -> None:
-        """Tell every waiter of the batch that nothing was taken. Logged once until a write succeeds again."""
+        """Tell every waiter of the batch that nothing was taken. Logged once a minute until a write succeeds again."""
         if isinstance(error, OSError):
-            if self.failing is None:
-                self._log.error("the disk refuses the journal, senders are told to retry", error=str(error))
+            self._limited.error("disk", "the disk refuses the journal, senders are told to retry", error=str(error))
             self.failing = Refusal("disk", f"the journal's disk refuses: {error}", 2.0)
         else:
-            self._log.exception("writing the journal failed", exc_info=error)
+            self._limited.error(type(error).__name__, "writing the journal failed", exc_info=error)
         answer = self.refuse(Refusal("disk", f"the journal's disk refuses: {error}", 2.0), len(batch))
         _wake_waiters(batch, [0] * len(batch), answer)
 

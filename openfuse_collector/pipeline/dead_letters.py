@@ -19,6 +19,7 @@ from openfuse_collector.events.event import Event
 from openfuse_collector.events.rows import envelope_text
 from openfuse_collector.pipeline.retry import RetryConfig, pause
 from openfuse_collector.signals import Item, Signal
+from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
 MOST_UNCOPIED = 500
@@ -72,7 +73,7 @@ class DeadLetters:
         self.directory = directory
         self.stopping = stopping
         """Set when the service gives up waiting; shared with everything that waits."""
-        self._log = log
+        self._log = Limited(log)
         self._lock = Lock()
         self._uncopied: dict[str, DeadLetter] = {}
         self._count = metrics.counter(
@@ -103,12 +104,22 @@ class DeadLetters:
                 break
             except OSError as error:
                 self._log.warning(
-                    "dead letter cannot be written, will retry", directory=str(self.directory), error=str(error)
+                    "disk",
+                    "dead letter cannot be written, will retry",
+                    directory=str(self.directory),
+                    error=str(error),
                 )
                 pause(self.stopping, delay)
         self._to_copy(letter)
         self._count.labels(component).inc()
-        self._log.error("set aside as dead letter", component=component, reason=reason, dead_letter=letter.id)
+        self._log.error(
+            ("letter", component),
+            "set aside as dead letter",
+            component=component,
+            reason=reason,
+            dead_letter=letter.id,
+            directory=str(self.directory),
+        )
         return letter
 
     def uncopied(self) -> list[DeadLetter]:

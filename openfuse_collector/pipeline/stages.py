@@ -11,6 +11,7 @@ from openfuse_collector.component import Consumer
 from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.retry import Stopped
 from openfuse_collector.signals import Batch, Item
+from openfuse_collector.telemetry.limited import Limited
 
 
 class Step:
@@ -29,7 +30,7 @@ class Step:
         self._component = component
         self._run = run
         self._dead_letters = dead_letters
-        self._log = log
+        self._log = Limited(log)
 
     def __call__(self, batch: Batch) -> Batch:
         """The batch that comes out; its delivery is that of `batch`."""
@@ -39,7 +40,8 @@ class Step:
             raise
         except Exception as error:
             if len(batch.items) == 1:
-                self._log.exception("cannot process a request", component=self._component)
+                kind = (self._component, type(error).__name__)
+                self._log.error(kind, "cannot process a request", component=self._component, exc_info=True)
                 self._set_aside(batch, f"{type(error).__name__}: {error}")
                 return msgspec.structs.replace(batch, items=[])
         singles = [self(msgspec.structs.replace(batch, items=[item])) for item in batch.items]

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator
+from contextlib import suppress
 from threading import Event as Flag
 from threading import Thread
 from typing import Any
 
+import msgspec
 import structlog
 from prometheus_client import Counter
 
 from openfuse_collector.component import ComponentID, Exporter
-from openfuse_collector.errors import PermanentError, RetryableError
+from openfuse_collector.errors import PermanentError, RetryableError, SuspectError
 from openfuse_collector.pipeline.count import count_items
 from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.exporter_state import ExporterState
+from openfuse_collector.pipeline.outage import Outage
 from openfuse_collector.pipeline.retry import RetryConfig, Stopped, pause
+from openfuse_collector.pipeline.search import Part, Search
 from openfuse_collector.pipeline.split import parts
-from openfuse_collector.signals import Batch
+from openfuse_collector.signals import Batch, Delivery
 from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
@@ -26,6 +30,8 @@ QUEUED_BATCHES = 2
 """One being written, one ready: more would only move the wait from the journal, which is durable, into memory."""
 BUG_ATTEMPTS = 3
 """An error nobody foresaw is tried this often before the data counts as the cause."""
+SUSPECT_ATTEMPTS = 5
+"""A batch the destination fails with is tried whole this often before its parts are tried alone."""
 COUNTED = {"traces": "spans", "logs": "log_records", "metrics": "metric_points", "events": "events"}
 
 
@@ -50,9 +56,9 @@ class ExporterWorker:
         self._exporter = exporter
         self._retry = retry
         self._dead_letters = dead_letters
-        self._log = log
+        self._log = Limited(log)
+        self._outage = Outage(log)
         self._metrics = metrics
-        self._limited = Limited(log)
         self.state = ExporterState()
         self._retries = metrics.counter(
             "openfuse_exporter_retries", "Export calls that failed and were, or will be, repeated.", ["exporter"]
@@ -63,6 +69,9 @@ class ExporterWorker:
         self._seconds = metrics.histogram(
             "openfuse_exporter_export_seconds", "Time of one export call that succeeded.", ["exporter"]
         )
+        self._bugs = metrics.counter(
+            "openfuse_exporter_unexpected_errors", "Errors of an exporter that nobody foresaw.", ["exporter"]
+        ).labels(self.id)
         self._queue_size = metrics.gauge(
             "otelcol_exporter_queue_size", "Batches waiting for the exporter.", ["exporter"]
         )
@@ -116,9 +125,12 @@ class ExporterWorker:
                 self._deliver(batch)
             except Stopped:
                 raise
-            except Exception:
-                self._log.exception(
-                    "a batch can neither be exported nor set aside, will retry", retry_in=round(delay, 3)
+            except Exception as error:
+                self._log.error(
+                    type(error).__name__,
+                    "a batch can neither be exported nor set aside, will retry",
+                    retry_in=round(delay, 3),
+                    exc_info=True,
                 )
                 pause(self._stopping, delay)
             else:
@@ -128,44 +140,101 @@ class ExporterWorker:
     def _deliver(self, batch: Batch) -> None:
         """Export all of `batch`, or set aside what can never be exported."""
         delays = self._retry.delays()
-        bugs = 0
-        while not self._stopping.is_set():
+        failed = 0
+        while (error := self._attempt(batch)) is not None:
+            if isinstance(error, PermanentError):
+                self._narrow(batch, str(error))
+                return
+            if isinstance(error, SuspectError):
+                failed += 1
+                if failed == SUSPECT_ATTEMPTS:
+                    self._search(batch, error)
+                    return
+            self._wait(delays, error)
+
+    def _attempt(self, batch: Batch) -> PermanentError | RetryableError | None:
+        """Export once and say how it went; what nobody foresaw is tried a few times and counts as permanent then. Raises Stopped."""
+        delays = self._retry.delays()
+        for attempt in range(1, BUG_ATTEMPTS + 1):
+            if self._stopping.is_set():
+                raise Stopped
             try:
                 with self._seconds.labels(self.id).time():
                     self._exporter.export(batch)
-            except RetryableError as error:
-                self._wait(delays, error)
-            except PermanentError as error:
-                self._narrow(batch, str(error))
-                return
+            except (PermanentError, RetryableError) as error:
+                return error
             except Exception as error:
-                bugs += 1
-                self._log.exception("exporter failed unexpectedly", attempt=bugs)
-                if bugs >= BUG_ATTEMPTS:
-                    self._narrow(batch, f"{type(error).__name__}: {error}")
-                    return
-                self._wait(delays, RetryableError(str(error)))
+                self._bugs.inc()
+                failure = f"{type(error).__name__}: {error}"
+                self._log.error(type(error).__name__, "exporter failed unexpectedly", attempt=attempt, exc_info=True)
+                if attempt < BUG_ATTEMPTS:
+                    self._wait(delays, RetryableError(failure, kind=type(error).__name__))
             else:
-                if self.state.attempts:
-                    self._log.info("exports succeed again", failed_attempts=self.state.attempts)
                 self.state.succeeded()
+                self._outage.succeeded()
                 self._counter("sent", batch).inc(_count(batch))
-                return
-        raise Stopped
+                return None
+        return PermanentError(failure)
 
     def _wait(self, delays: Iterator[float], error: RetryableError) -> None:
         delay = max(next(delays), error.after or 0)
         self.state.failed(str(error))
         self._retries.inc()
-        self._limited.warning(
-            "retry",
-            "export failed, will retry",
-            error=str(error),
-            retry_in=round(delay, 3),
-            attempt=self.state.attempts,
-            remedy="see to the destination; what waits is in the journal, and `/status` shows how much",
-        )
+        self._outage.failed(error, delay)
         pause(self._stopping, delay)
+
+    def _search(self, batch: Batch, error: SuspectError) -> None:
+        """Deliver a batch the destination keeps failing with, and those that come meanwhile, until nothing is in doubt any more."""
+        self._log.warning(
+            "search",
+            "the destination fails again and again: trying the data in parts",
+            items=len(batch.items),
+            error=str(error),
+        )
+        search, delays = Search(self._retry), self._retry.delays()
+        search.begin(batch, Delivery())
+        while search:
+            part = search.next()
+            if part is None:
+                self._let_through(search)
+                continue
+            failure = self._attempt(part.batch)
+            if failure is None:
+                search.taken(part)
+                delays = self._retry.delays()
+            elif isinstance(failure, PermanentError):
+                if not search.divide(part):
+                    self._give_up(search, part, str(failure))
+            elif not isinstance(failure, SuspectError):
+                search.again(part)
+                self._wait(delays, failure)
+            elif search.failed(part):
+                self._give_up(search, part, f"fails alone, while others are taken: {failure}")
+            elif search.hopeless:
+                self._wait(delays, failure)
+
+    def _let_through(self, search: Search) -> None:
+        """While suspects wait for their next attempt, the next batch has its turn. Its cursor counts only with those before it."""
+        if not search.has_room:
+            pause(self._stopping, search.wait())
+            return
+        with suppress(queue.Empty):
+            batch = self._queue.get(timeout=search.wait())
+            if batch is None:
+                raise Stopped
+            search.add(msgspec.structs.replace(batch, end=None), Delivery(batch.delivery.done))
+
+    def _give_up(self, search: Search, part: Part, reason: str) -> None:
+        """Set a part aside. Where even that fails, it goes on being searched for: batches that were let through depend on it."""
+        try:
+            self._set_aside(part.batch, reason)
+        except Stopped:
+            raise
+        except Exception as error:
+            self._log.error(type(error).__name__, "a dead letter cannot be made, will retry", exc_info=True)
+            search.later(part)
+        else:
+            part.share.done()
 
     def _narrow(self, batch: Batch, reason: str) -> None:
         smaller = parts(batch)

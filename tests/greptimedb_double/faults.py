@@ -124,12 +124,15 @@ def reset(*, applied: float) -> Fault:
     return Fault("reset", applied=applied)
 
 
-def bad_row(predicate: RowPredicate | None = None, /, **values: Any) -> Fault:
+def bad_row(
+    predicate: RowPredicate | None = None, /, *, code: StatusCode = StatusCode.INVALID_ARGUMENTS, **values: Any
+) -> Fault:
     """A write holding a row that matches is refused whole. The predicate is given table and row; values have to be equal.
 
-    Values are compared as they rest: times as integers, booleans as 0 and 1, decimals and JSON as text.
+    Values are compared as they rest: times as integers, booleans as 0 and 1, decimals and JSON as text. With another code the server
+    does not say that it is the row.
     """
-    return Fault("bad_row", code=StatusCode.INVALID_ARGUMENTS, message="Invalid row", bad=predicate, values=values)
+    return Fault("bad_row", code=code, message="Invalid row", bad=predicate, values=values)
 
 
 def schema_missing(*tables: str) -> Fault:

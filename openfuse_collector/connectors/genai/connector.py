@@ -28,6 +28,7 @@ from openfuse_collector.events.event import Event
 from openfuse_collector.mapping import Failure, map_logs, map_traces
 from openfuse_collector.pipeline.count import count_items
 from openfuse_collector.signals import Batch, Item, Signal
+from openfuse_collector.telemetry.limited import Limited
 
 WORDS = {Signal.TRACES: "spans", Signal.LOGS: "log records"}
 
@@ -36,7 +37,7 @@ class GenAIConnector:
     """Traces and logs to events. Mapping is pure; the only state is which traces have been announced, an optimisation."""
 
     def __init__(self, settings: Settings, config: GenAIConfig) -> None:
-        self._log = settings.log
+        self._log = Limited(settings.log)
         self._sightings = Sightings(config.remembered_traces)
         self._keep_spans = config.raw_spans
         self._dead_letters = settings.dead_letters
@@ -99,7 +100,7 @@ class GenAIConnector:
         count, what = len(failures), WORDS[signal]
         self._failed[signal].inc(count)
         where = {"first": failures[0].path, "project": item.origin.project_id}
-        self._log.error(f"{what} not mapped", **{what.replace(" ", "_"): count}, **where)
+        self._log.error(what, f"{what} not mapped", **{what.replace(" ", "_"): count}, **where)
         for failure in failures:
             unmapped.MergeFrom(failure.request)
         reason = f"{count} {what} not mapped, the first: {failures[0].reason}"

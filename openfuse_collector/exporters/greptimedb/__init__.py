@@ -17,6 +17,7 @@ FACTORY = Factory(
         "openfuse_store_duplicate_events": "Events that were already stored.",
         "openfuse_store_expired_rows": "Rows removed by retention, by table.",
         "openfuse_greptimedb_call_seconds": "Time of one gRPC call that succeeded, by table.",
+        "openfuse_greptimedb_encode_cpu_seconds": "CPU time of the threads that convert and encode rows.",
         "openfuse_greptimedb_failed_exports": "Attempts at a batch that failed, by cause.",
         "openfuse_greptimedb_replaced_rows": "Rows removed because their entity moved in time, was cleared or deleted.",
         "openfuse_greptimedb_files": "Files of the region that has most of them, by table.",

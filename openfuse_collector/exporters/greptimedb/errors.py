@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-from openfuse_collector.errors import ConsumeError, PermanentError, RetryableError
+from openfuse_collector.errors import ConsumeError, PermanentError, RetryableError, SuspectError
 
 
 class Cause(Enum):
@@ -58,6 +58,8 @@ _SENTENCES = {
     Cause.SERVER: "GreptimeDB failed",
 }
 _PERMANENT = frozenset((Cause.ROWS, Cause.TOO_LARGE))
+_SUSPECT = frozenset((Cause.SERVER, Cause.UNCLEAR))
+"""A row may make the server fail, or take too long with it, every time; whether one does is found out by trying parts of the batch."""
 _PAUSES = {Cause.CREDENTIALS: CREDENTIALS_PAUSE, Cause.SCHEMA: SCHEMA_PAUSE, Cause.BUSY: 1.0}
 
 
@@ -66,7 +68,9 @@ def consume_error(error: CallError) -> ConsumeError:
     reason = f"{_SENTENCES[error.cause]}: {error}"
     if error.cause in _PERMANENT:
         return PermanentError(reason)
-    return RetryableError(reason, after=_PAUSES.get(error.cause))
+    if error.cause in _SUSPECT:
+        return SuspectError(reason, kind=error.cause.value)
+    return RetryableError(reason, _PAUSES.get(error.cause), error.cause.value)
 
 
 # tonic's wording of the gRPC codes.

@@ -45,7 +45,7 @@ class GreptimedbExporter:
         self._log = settings.log
         self._instance = settings.instance
         self._sql = SqlClient(config)
-        self._writer = Writer(config, self._sql, Ingester(config, self._observe))
+        self._writer = Writer(config, self._sql, Ingester(config, self._observe), self._spent)
         enrich = configured_enrichment(settings)
         self._projector = Projector(
             self._history, enrich, config.fold_cache_size, self._presence, assume_new=config.assume_new
@@ -202,9 +202,17 @@ class GreptimedbExporter:
         self._failed = metrics.counter(
             "openfuse_greptimedb_failed_exports", "Attempts at a batch that failed, by cause.", ["exporter", "cause"]
         )
+        self._encode = metrics.counter(
+            "openfuse_greptimedb_encode_cpu_seconds",
+            "CPU time of the threads that convert and encode rows.",
+            ["exporter"],
+        ).labels(self._id)
         self._seconds = metrics.histogram(
             "openfuse_greptimedb_call_seconds", "Time of one call that succeeded.", ["exporter", "table"]
         )
+
+    def _spent(self, seconds: float) -> None:
+        self._encode.inc(seconds)
 
     def _observe(self, table: str, seconds: float) -> None:
         self._seconds.labels(self._id, table).observe(seconds)

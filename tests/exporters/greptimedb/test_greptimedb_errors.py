@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from openfuse_collector.config.types import Duration, Secret, Size
-from openfuse_collector.errors import CollectorError, PermanentError, RetryableError
+from openfuse_collector.errors import CollectorError, PermanentError, RetryableError, SuspectError
 from openfuse_collector.exporters.greptimedb import FACTORY
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig, SettleConfig, TlsConfig
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, cause_of, cause_of_status, consume_error
@@ -84,6 +84,13 @@ def test_only_rows_that_are_at_fault_are_given_up(cause: Cause) -> None:
     raised = consume_error(CallError(cause, "localhost:4001: traces: injected"))
     assert isinstance(raised, PermanentError if cause in (Cause.ROWS, Cause.TOO_LARGE) else RetryableError)
     assert str(raised).endswith("localhost:4001: traces: injected")
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_trouble_inside_the_server_may_be_the_fault_of_a_row(cause: Cause) -> None:
+    raised = consume_error(CallError(cause, "injected"))
+    assert isinstance(raised, SuspectError) == (cause in (Cause.SERVER, Cause.UNCLEAR))
+    assert isinstance(raised, PermanentError) or raised.kind == cause.value
 
 
 OPENFUSE_CLASSES = {"transient": RetryableError, "poison": PermanentError}

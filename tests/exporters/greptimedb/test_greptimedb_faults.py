@@ -259,6 +259,20 @@ def test_one_bad_row_becomes_a_dead_letter_and_its_neighbours_are_stored(faulty:
     assert faulty.counts()["traces"] == ENTITIES
 
 
+@pytest.mark.parametrize("code", [StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.CANCELLED])
+def test_one_row_the_server_fails_with_becomes_a_dead_letter_too(
+    faulty: Server, tmp_path: Path, code: StatusCode
+) -> None:
+    """It never says that it is the row."""
+    faulty.double.fail(faults.bad_row(id="o7", code=code))
+    with working(faulty, tmp_path) as worker:
+        worker.send(events())
+        assert worker.done.wait(60)
+        assert metric(worker.metrics, "openfuse_dead_letters_total", component="greptimedb") == 1
+    assert {found["id"] for found in faulty.table("observations")} == {f"o{n}" for n in range(ENTITIES)} - {"o7"}
+    assert faulty.counts()["traces"] == ENTITIES
+
+
 @pytest.mark.parametrize("tables", [("observations",), ("traces_tags", "raw_events"), ()], ids=["one", "two", "all"])
 def test_missing_tables_are_created_once_and_the_batch_goes_on(faulty: Server, tables: tuple[str, ...]) -> None:
     with exporter(faulty) as made:
