@@ -19,6 +19,7 @@ from tests.collector_process import CollectorProcess
 IMAGE = b"\x89PNG not really"
 KINDS = {"span", "generation", "agent", "tool", "chain", "retriever", "evaluator", "embedding", "guardrail", "event"}
 LEGACY_KINDS = {"span-1": "SPAN", "generation-1": "GENERATION", "generation-2": "GENERATION", "event-1": "EVENT"}
+PATIENCE = 60
 
 
 class Sdk(NamedTuple):
@@ -34,10 +35,10 @@ class Sdk(NamedTuple):
         """Whether it sends traces by the ingestion API."""
         return self.script in ("python_v2.py", "javascript_v3.cjs")
 
-    async def run(self, url: str, project: str, *arguments: str) -> Any:
-        """What the script tells."""
+    async def run(self, url: str, project: str, *arguments: str, patience: int = PATIENCE) -> Any:
+        """What the script tells. `patience` is how many seconds the SDK waits for an answer."""
         keys = {"LANGFUSE_PUBLIC_KEY": f"pk-lf-{project}", "LANGFUSE_SECRET_KEY": f"sk-lf-{project}"}
-        keys |= {"LANGFUSE_TIMEOUT": "3", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "20"}
+        keys |= {"LANGFUSE_TIMEOUT": str(patience)}
         if self.script.endswith(".py"):
             return await run_python(self.script, url, None if self.installed else self.version, **keys)
         return await run_node(self.script, url, *arguments, **keys)
@@ -163,8 +164,7 @@ async def test_a_batch_sent_again_for_one_bad_event_doubles_nothing(
     assert shared_collector.metric("openfuse_receiver_rejected_events_total") - before > 1
     (trace,) = rows(shared_collector, "traces", project, 1).values()
     assert (trace["id"], trace["name"]) == ("good", "n")
-    found = "SELECT value FROM (SELECT count(*) AS value FROM raw_events WHERE project_id = ?)"
-    assert shared_collector.query(found, project) == [{"value": 1}]
+    assert len(shared_collector.query("SELECT event_id FROM raw_events WHERE project_id = ?", project)) == 1
 
 
 NOT_REPEATED = {
@@ -195,7 +195,7 @@ async def test_calls_that_fail_at_first_lose_and_double_nothing(
     sdk, project = SDKS[name], f"{name}-{fault}"
     spared = NOT_REPEATED.get((name, fault), ())
     async with front_of(shared_collector.http_endpoint, fault, times=1, spared=spared) as front:
-        told = await sdk.run(front.url, project)
+        told = await sdk.run(front.url, project, patience=3 if fault == "unanswered" else PATIENCE)
     assert front.met.total() >= (1 if sdk.legacy else 2) - len(spared) // 2
     check(shared_collector, sdk, project, told)
     raw = shared_collector.query("SELECT entity_id, event_id FROM raw_events WHERE project_id = ?", project)

@@ -5,7 +5,7 @@ const IMAGE = Buffer.from("\x89PNG not really", "latin1").toString("base64");
 
 async function main() {
   const browser = process.argv[2] === "browser";
-  const options = { baseUrl: process.env.LANGFUSE_HOST, publicKey: process.env.LANGFUSE_PUBLIC_KEY, flushAt: 4, fetchRetryDelay: 10, requestTimeout: 3000 };
+  const options = { baseUrl: process.env.LANGFUSE_HOST, publicKey: process.env.LANGFUSE_PUBLIC_KEY, flushAt: 4, fetchRetryDelay: 10, requestTimeout: 1000 * (process.env.LANGFUSE_TIMEOUT ?? 60) };
   const client = new Langfuse(browser ? options : { ...options, secretKey: process.env.LANGFUSE_SECRET_KEY });
   const errors = [];
   let projects = [];
