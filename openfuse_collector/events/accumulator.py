@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from openfuse_collector.events.columns import TIME_COLUMN
 from openfuse_collector.events.deletion import NEVER, last_stated, stated_at
-from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.events.event import TOMBSTONE, Entity, Event
 from openfuse_collector.events.generation import following
 from openfuse_collector.events.order import instant, order_key
 from openfuse_collector.events.record import Record, finish
 from openfuse_collector.events.registers import Registers
 from openfuse_collector.events.source import source_of
 from openfuse_collector.events.weight import weight
-from openfuse_collector.events.writes import TOMBSTONE, writes
+from openfuse_collector.events.writes import writes
 
 _ID_BYTES = 180
 

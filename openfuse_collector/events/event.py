@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -10,6 +10,9 @@ EntityType = Literal["trace", "observation", "score", "dataset_run_item"]
 
 REMARK = "remark"
 """Key of envelope metadata, see `Event.remark`."""
+
+TOMBSTONE: Final = "langfuse-tombstone"
+"""Type of the event that says: delete this entity."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -66,8 +69,11 @@ def encode_envelope(event: Event) -> bytes:
 
 
 def decode_envelope(entity: Entity, body: str | bytes, ingested_at: int) -> Event:
-    """The event of a raw_events row."""
+    """The event of a raw_events row. Openfuse's tombstones are no envelopes: `{id, deletedAt}` (spec/openfuse.md 7)."""
     envelope = _decode(body)
+    if "type" not in envelope and "deletedAt" in envelope:
+        id = f"tombstone-{entity.id}-{ingested_at}"
+        return Event(entity, id, TOMBSTONE, str(envelope["deletedAt"]), envelope, ingested_at)
     return Event(
         entity=entity,
         id=envelope["id"],

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from openfuse_collector.events.columns import MERGES, Merge
 from openfuse_collector.events.deletion import NEVER, last_stated
-from openfuse_collector.events.event import Event
+from openfuse_collector.events.event import TOMBSTONE, Event
 from openfuse_collector.events.metadata import merged
 from openfuse_collector.events.order import order_key
 from openfuse_collector.events.record import Record, finish
 from openfuse_collector.events.source import source_of
-from openfuse_collector.events.writes import TOMBSTONE, Columns, writes
+from openfuse_collector.events.writes import Columns, writes
 
 
 def fold(events: Iterable[Event], deleted_at: int = NEVER) -> Record | None:

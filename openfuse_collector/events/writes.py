@@ -6,7 +6,7 @@ Rules per field: spec/ingestion.md 2.3 to 2.5. A value of the wrong type says no
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from openfuse_collector.events.event import Event
 from openfuse_collector.events.metadata import metadata_record
@@ -16,9 +16,6 @@ from openfuse_collector.events.score import typed_value
 from openfuse_collector.events.text import plain_text
 
 Columns = dict[str, Any]
-
-TOMBSTONE: Final = "langfuse-tombstone"
-"""Type of the event that says: delete this entity."""
 
 _KINDS = ("span", "generation", "event", "agent", "tool", "chain", "retriever", "evaluator", "embedding", "guardrail")
 _TYPES = {f"{kind}-{verb}": kind.upper() for kind in _KINDS for verb in ("create", "update")}

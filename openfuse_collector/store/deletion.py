@@ -8,9 +8,8 @@ from typing import Any
 
 from msgspec import structs
 
-from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.events.event import TOMBSTONE, Entity, Event
 from openfuse_collector.events.source import source_of
-from openfuse_collector.events.writes import TOMBSTONE
 
 ERASED = "erased"
 """Key of envelope metadata: this event had a payload."""

@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 
 from openfuse_collector.enrich import enrich
 from openfuse_collector.events.accumulator import Accumulator, Outcome
-from openfuse_collector.events.event import Event, decode_envelope, encode_envelope
+from openfuse_collector.events.event import TOMBSTONE, Event, decode_envelope, encode_envelope
 from openfuse_collector.events.generation import generation
 from openfuse_collector.events.metadata import merged
 from openfuse_collector.events.metadata_tree import MetadataNode
 from openfuse_collector.events.order import order_key
 from openfuse_collector.events.reference import deduplicated, fold
 from openfuse_collector.events.rows import row
-from openfuse_collector.events.writes import TOMBSTONE
 
 sys.path.insert(0, str(Path(__file__).parent))
 from event_sets import ENTITIES, colliding, histories, nested

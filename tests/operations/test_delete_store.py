@@ -271,3 +271,21 @@ def test_ids_of_whatever_characters(kit: StoreKit, name: str) -> None:
     store(kit, conversation(name, project=name))
     assert dict(+deleted(kit, project=name).entities) == {"trace": 1, "observation": 1, "score": 1}
     assert_clean(kit, SECOND)
+
+
+def test_what_openfuse_has_deleted(greptimedb: GreptimedbKit) -> None:
+    """Its tombstones are rows of raw_events with a body of their own form."""
+    with greptimedb.exporter() as made:
+        export(made, [*conversation("t1"), *conversation("t2")])
+        for kind, id in (("trace", "t1"), ("observation", "t1-o"), ("score", "t1-s")):
+            names = "`ingested_at`, project_id, entity_type, entity_id, event_id, event_type, event_ts, body"
+            body = f'{{"id":"{id}","deletedAt":"2026-11-21T06:00:00.000Z"}}'
+            values = f"{NOW + 9}, 'p', '{kind}', '{id}', 'tombstone-{id}-{NOW + 9}', 'langfuse-tombstone', {NOW + 9}, '{body}'"
+            greptimedb.tamper(f"INSERT INTO raw_events ({names}) VALUES ({values})")
+            greptimedb.tamper(f"DELETE FROM {kind}s WHERE id = '{id}'")
+    store(greptimedb, conversation("t1"))
+    assert ids(greptimedb) == SECOND
+    rebuilt(greptimedb)  # side rows that Openfuse has not removed here
+    assert_clean(greptimedb, SECOND)
+    store(greptimedb, [said("t1", at=10, event="new")])
+    assert_clean(greptimedb, {"t1", *SECOND})

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from openfuse_collector.events.event import Entity
-from openfuse_collector.events.writes import TOMBSTONE
+from openfuse_collector.events.event import TOMBSTONE, Entity
 from openfuse_collector.exporters.greptimedb import probe
 from openfuse_collector.exporters.greptimedb.ddl import quoted, select
 from openfuse_collector.exporters.greptimedb.probe import Ask
