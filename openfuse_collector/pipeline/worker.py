@@ -10,7 +10,7 @@ from threading import Thread
 import structlog
 from prometheus_client import Counter
 
-from openfuse_collector.component import ComponentID, Exporter
+from openfuse_collector.component import ComponentID, Exporter, Kind
 from openfuse_collector.errors import PermanentError, RetryableError
 from openfuse_collector.pipeline.count import count_items
 from openfuse_collector.pipeline.dead_letters import DeadLetters
@@ -21,6 +21,8 @@ from openfuse_collector.telemetry.metrics import Metrics
 
 QUEUED_BATCHES = 2
 """One being written, one ready: more would only move the wait from the journal, which is durable, into memory."""
+IDLE_SECONDS = 1.0
+"""Without a batch for this long an exporter may do what it does beside exporting."""
 BUG_ATTEMPTS = 3
 """An error nobody foresaw is tried this often before the data counts as the cause."""
 COUNTED = {"traces": "spans", "logs": "log_records", "metrics": "metric_points", "events": "events"}
@@ -89,7 +91,11 @@ class ExporterWorker:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            batch = self._queue.get()
+            try:
+                batch = self._queue.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                self._idle()
+                continue
             if batch is None:
                 return
             try:
@@ -97,11 +103,19 @@ class ExporterWorker:
             except Stopped:
                 return
 
+    def _idle(self) -> None:
+        """Exporters with something to do between batches, a store with copies of dead letters for one, have a method `idle`."""
+        try:
+            getattr(self._exporter, "idle", lambda: None)()
+        except Exception as error:
+            self._log.warning("nothing was done while idle, will retry", error=f"{type(error).__name__}: {error}")
+
     def _finish(self, batch: Batch) -> None:
         """Deliver the batch, whatever happens: an error nobody foresaw even while setting aside is tried again for ever."""
         for delay in self._retry.delays():
             try:
                 self._deliver(batch)
+                self._dead_letters.sync()
             except Stopped:
                 raise
             except Exception:
@@ -152,7 +166,7 @@ class ExporterWorker:
 
     def _set_aside(self, batch: Batch, reason: str) -> None:
         for item in batch.items:
-            self._dead_letters.add(item, batch.pipeline, self._id, reason, batch.signal)
+            self._dead_letters.add(item, batch.pipeline, self._id, reason, batch.signal, kind=Kind.EXPORTER)
         self._counter("send_failed", batch).inc(_count(batch))
 
     def _counter(self, outcome: str, batch: Batch) -> Counter:
