@@ -145,9 +145,19 @@ class DeadLetters:
                 file.copied([letter.id for letter in letters], gone)
 
     def use(self, work: Callable[[LetterFile], T]) -> T | None:
-        """Read or change the file; None where there is none. Raises sqlite3.Error, OSError."""
+        """Read the file; None where there is none. Raises sqlite3.Error, OSError."""
         with self._opened() as file:
             return None if file is None else work(file)
+
+    def change(self, work: Callable[[LetterFile], T]) -> T | None:
+        """Change the file; None where there is none. Raises sqlite3.Error, OSError."""
+        with self._opened() as file:
+            if file is None:
+                return None
+            done = work(file)
+            self._to_tell = True
+            self._bound(file)
+            return done
 
     def tend(self) -> None:
         """About once a second: forget what is too old, see what a command has changed. Raises sqlite3.Error, OSError."""

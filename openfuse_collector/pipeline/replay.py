@@ -89,7 +89,7 @@ class Replay:
         """Offer all letters of one stage, some at a time."""
         try:
             while not self._stopping.is_set():
-                taken = self._letters.use(partial(_next, kind, component))
+                taken = self._letters.change(partial(_next, kind, component))
                 if not taken:
                     return
                 for _, run in groupby(taken, key=lambda letter: (letter[1].signal, letter[1].pipeline)):
@@ -115,7 +115,7 @@ class Replay:
             if self._letters.stopping.is_set():
                 self._letters.use(lambda file: file.attempt(ids, -1))
                 raise Stopped
-        removed = self._letters.use(lambda file: _remove(file, ids)) or 0
+        removed = self._letters.change(lambda file: _remove(file, ids)) or 0
         self._count.labels(first.component).inc(len(ids))
         self._log.info(
             "dead letters replayed", component=first.component, letters=len(ids), refused_again=len(ids) - removed
@@ -132,7 +132,7 @@ class Replay:
 
     def _keep(self, id: str, reason: str) -> None:
         self._log.error("dead letter stays", dead_letter=id, reason=reason)
-        self._letters.use(lambda file: file.keep_again(id, reason))
+        self._letters.change(lambda file: file.keep_again(id, reason))
 
 
 def _next(kind: Kind, component: str, file: LetterFile) -> list[Letter]:
