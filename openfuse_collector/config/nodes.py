@@ -62,7 +62,11 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (str(self.at), "::".join(self.path), self.message) if part)
+        """One printable line: what a file holds must neither drive a terminal nor look like a second problem."""
+        line = ": ".join(part for part in (str(self.at), "::".join(self.path), self.message) if part)
+        if line.isprintable():
+            return line
+        return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
 
 
 def locate(root: Node, path: Sequence[str]) -> Position:
