@@ -94,7 +94,7 @@ class DeadLetters:
             signal=signal,
             origin=item.origin,
             position=item.position,
-            payload=payload_of(signal, item.data if data is None else data),
+            payload=payload_of(item.data if data is None else data),
             spans=spans_of(item.spans) if data is None else b"",
         )
         with self._lock:

@@ -66,12 +66,18 @@ ROW = 512
 """About what a letter takes beside payload and reason, in bytes."""
 
 
-def payload_of(signal: Signal, data: Any) -> bytes:
-    """What an item holds, as bytes that `decode` of the journal reads again."""
-    if signal is not Signal.EVENTS:
+def payload_of(data: Any) -> bytes:
+    """What an item holds, as bytes that `decode` of the journal reads again.
+
+    Raises nothing: what could be neither stored nor set aside would stop its pipeline for ever.
+    """
+    if isinstance(data, list):
+        return b"[" + b",".join(map(_event, data)) + b"]"
+    try:
         written: bytes = data.SerializeToString()
-        return written
-    return b"[" + b",".join(map(_event, data)) + b"]"
+    except Exception as error:
+        return f"{type(data).__name__} that cannot be written: {error}".encode("utf-8", "replace")
+    return written
 
 
 def spans_of(spans: Sequence[RawSpan]) -> bytes:
@@ -86,10 +92,7 @@ def item_of(letter: DeadLetter, data: Any) -> Item:
 
 
 def _event(event: Event) -> bytes:
-    """As the journal would have it, surrogates replaced; as text where it is no JSON at all, because it must not be lost for that.
-
-    Raises nothing: a letter that could not be written would stop its pipeline for ever.
-    """
+    """As the journal would have it, surrogates replaced; as text where it is no JSON at all, because it must not be lost for that."""
     for attempt in (lambda: event, lambda: _without_surrogates(event), lambda: clean(repr(event))):
         with suppress(Exception):
             return _encode(attempt())

@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import Counter
 
 from openfuse_collector.component import ComponentID, Exporter, Kind
-from openfuse_collector.errors import PermanentError, RetryableError
+from openfuse_collector.errors import PartialError, PermanentError, RetryableError
 from openfuse_collector.pipeline.count import count_items
 from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.retry import RetryConfig, Stopped, pause
@@ -137,6 +137,10 @@ class ExporterWorker:
                     self._exporter.export(batch)
             except RetryableError as error:
                 self._wait(delays, error)
+            except PartialError as error:
+                # Which ones it rejected, a destination does not say; what is sent again now would be there twice.
+                self._set_aside(batch, f"{error.rejected} of {_count(batch)} items rejected: {error}")
+                return
             except PermanentError as error:
                 self._narrow(batch, str(error))
                 return

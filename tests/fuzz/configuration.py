@@ -17,6 +17,7 @@ from tests.fuzz.mutations import FLOATS, INTEGERS, TEXTS, flipped
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config"
 
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _SYNTAX = (
     "&a ",
     "*a",
@@ -87,7 +88,7 @@ class ConfigurationFuzz:
         """The file of an execution."""
         rng = random.Random(self._seed * 1_000_003 + number)
         tree = self._varied(rng.choice(self._trees), rng, rng.choice((0, 0.003, 0.01, 0.1)))
-        text = yaml.safe_dump(tree, allow_unicode=rng.random() < 0.5, sort_keys=False)
+        text = yaml.dump(tree, Dumper=_Dumper, allow_unicode=rng.random() < 0.5, sort_keys=False)
         for _ in range(rng.choice((0, 0, 1, 3))):
             at = rng.randrange(len(text) + 1)
             text = text[:at] + rng.choice((*_SYNTAX, *_MORE)) + text[at + rng.randrange(3) :]
@@ -124,7 +125,7 @@ def check_configuration(path: Path) -> str:
             assert str(path) in problem or "no configuration" in problem, f"no place in {problem!r}"
             assert problem.isprintable(), f"control characters in {problem!r}"
         return "refused"
-    written = yaml.safe_dump(dump(config, masked=False), sort_keys=False)
+    written = yaml.dump(dump(config, masked=False), Dumper=_Dumper, sort_keys=False)
     path.write_text(written)
     assert dump(load([str(path)]), masked=False) == dump(config, masked=False), "it loads otherwise than it was printed"
     return "accepted"
