@@ -11,8 +11,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from prometheus_client import Counter
 
 from openfuse_collector.component import Settings
-from openfuse_collector.connectors.genai import FAILED_RECORDS, FAILED_SPANS, FILTERED_RECORDS, METRICS, SUPPRESSED
+from openfuse_collector.connectors.genai import (
+    FAILED_RECORDS,
+    FAILED_SPANS,
+    FILTERED_RECORDS,
+    METRICS,
+    SUPPRESSED,
+    TRUNCATED,
+)
 from openfuse_collector.connectors.genai.config import GenAIConfig
+from openfuse_collector.connectors.genai.long_values import without_long_values
 from openfuse_collector.connectors.genai.raw_spans import raw_spans
 from openfuse_collector.connectors.genai.sightings import Sightings
 from openfuse_collector.events.event import Event
@@ -38,6 +46,8 @@ class GenAIConnector:
         self._failed = {Signal.TRACES: counter(FAILED_SPANS), Signal.LOGS: counter(FAILED_RECORDS)}
         self._filtered = counter(FILTERED_RECORDS)
         self._suppressed = counter(SUPPRESSED)
+        self._truncated = counter(TRUNCATED)
+        self._longest = config.max_attribute_value_bytes
         self._convert: dict[Signal, Callable[[Item, str], Item]] = {
             Signal.TRACES: self._events_of_spans,
             Signal.LOGS: self._events_of_records,
@@ -53,11 +63,24 @@ class GenAIConnector:
         """The batch with events in place of spans or log records: one item per request, same origin, position and delivery."""
         events_of = self._convert[batch.signal]
         try:
-            items = [events_of(item, batch.pipeline) for item in batch.items]
+            items = [events_of(self._bounded(item), batch.pipeline) for item in batch.items]
         except BaseException:
             self._sightings.forget()  # what was let through of this batch has gone nowhere
             raise
         return Batch(Signal.EVENTS, items, batch.pipeline, batch.end, batch.delivery)
+
+    def _bounded(self, item: Item) -> Item:
+        """The item without values beyond the bound. A request smaller than the bound has none: most are not looked into."""
+        if not 0 < self._longest < item.size:
+            return item
+        data, cut = without_long_values(item.data, self._longest)
+        if not cut:
+            return item
+        self._truncated.inc(len(cut))
+        self._log.warning(
+            "attribute values cut", values=len(cut), first=cut[0], project=item.origin.project_id, limit=self._longest
+        )
+        return msgspec.structs.replace(item, data=data)
 
     def _events_of_spans(self, item: Item, pipeline: str) -> Item:
         events, failures = map_traces(item.data, item.origin)
