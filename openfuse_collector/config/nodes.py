@@ -64,9 +64,7 @@ class Problem:
     def __str__(self) -> str:
         """One printable line: what a file holds must neither drive a terminal nor look like a second problem."""
         line = ": ".join(part for part in (str(self.at), "::".join(self.path), self.message) if part)
-        if line.isprintable():
-            return line
-        return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
+        return line if line.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
 
 
 def locate(root: Node, path: Sequence[str]) -> Position:

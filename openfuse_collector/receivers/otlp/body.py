@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
+from threading import Lock
 
 from aiohttp import web
 
@@ -15,6 +16,8 @@ from openfuse_collector.receivers.otlp.in_flight import Hold
 INLINE_COMPRESSED = 64 * 1024
 INLINE_INFLATED = 1024 * 1024
 """Up to so many bytes bodies are inflated on the event loop (a few milliseconds at most), larger ones in a thread."""
+
+_inflating = Lock()
 
 
 async def read_body(request: web.Request, limit: int, hold: Hold, seconds: float | None) -> bytes:
@@ -51,7 +54,13 @@ async def _inflate(body: bytes, coding: str, limit: int, threads: Executor) -> b
             return inflate(body, coding, min(limit, INLINE_INFLATED))
         except TooLargeError:
             pass  # more than fits here: from the beginning, in a thread
-    return await asyncio.get_running_loop().run_in_executor(threads, inflate, body, coding, limit)
+    return await asyncio.get_running_loop().run_in_executor(threads, _inflate_alone, body, coding, limit)
+
+
+def _inflate_alone(body: bytes, coding: str, limit: int) -> bytes:
+    """One at a time: what grows here is in flight, and nobody can count it before it is whole."""
+    with _inflating:
+        return inflate(body, coding, limit)
 
 
 async def _read(request: web.Request, limit: int, hold: Hold) -> bytes:
