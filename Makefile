@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find openfuse_collector config -name '*.py' -o -name '*.yaml' 2>/dev/null)
 
-.PHONY: run test fuzz docs lint format types bench bench-map bench-ingestion bench-updates clean
+.PHONY: run test fuzz hostile docs lint format types bench bench-map bench-ingestion bench-updates clean
 
 run: $(VENV)/.installed  ## start the collector on its embedded store
 	$(BIN)/openfuse-collector run $(ARGS)
@@ -14,8 +14,11 @@ run: $(VENV)/.installed  ## start the collector on its embedded store
 test: $(VENV)/.installed-dev  ## all tests
 	$(BIN)/python -m pytest $(ARGS)
 
-fuzz: $(VENV)/.installed-dev  ## damaged requests through decoding, mapping and fold; ARGS="--executions 200000 --seed 1"
+fuzz: $(VENV)/.installed-dev  ## damaged input for every parser; ARGS="--parser ingestion --executions 200000 --seed 1"
 	$(BIN)/python -m tests.fuzz.run $(ARGS)
+
+hostile: $(VENV)/.installed-dev  ## requests made to do harm, with decompression bombs of a gigabyte
+	OPENFUSE_BOMB_MIB=1024 $(BIN)/python -m pytest tests/hostile $(ARGS)
 
 docs: $(VENV)/.installed-dev  ## write the generated part of docs/mapping.md
 	$(BIN)/python scripts/mapping_docs.py

@@ -44,7 +44,12 @@ def _event(kind: str, time: str, turn: int) -> Event:
     body: dict[str, Any] = {field: f"{field} {turn} {EVIL}" for field in _FIELDS[kind]}
     body |= {"id": f"{kind} {EVIL}", "traceId": f"trace {EVIL}", "timestamp": time, "startTime": time}
     body |= {"input": {EVIL: [EVIL]}, "output": EVIL, "tags": [EVIL], "metadata": {EVIL: {EVIL: EVIL}}}
-    body |= {"usageDetails": {EVIL: 1, "input": 2}, "modelParameters": {EVIL: EVIL}, "dataType": "CATEGORICAL"}
+    body |= {
+        "usageDetails": {EVIL: 1, "input": 2},
+        "modelParameters": {EVIL: EVIL},
+        "dataType": "CATEGORICAL",
+        "value": EVIL,
+    }
     entity = Entity(PROJECT, kind, body["id"])
     arrival = RECEIVED_AT // 1_000_000 + turn
     return Event(entity, f"{kind} event {turn} {EVIL}", _TYPES[kind], time, body, arrival, {EVIL: EVIL})
