@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find openfuse_collector config -name '*.py' -o -name '*.yaml' 2>/dev/null)
 
-.PHONY: run test test-long fuzz faults-greptimedb docs lint format types bench bench-map bench-ingestion bench-enrichment bench-updates bench-greptimedb clean
+.PHONY: run test test-long fuzz hostile faults-greptimedb docs lint format types bench bench-map bench-ingestion bench-enrichment bench-updates bench-greptimedb clean
 
 run: $(VENV)/.installed  ## start the collector on its embedded store
 	$(BIN)/openfuse-collector run $(ARGS)
@@ -17,8 +17,11 @@ test: $(VENV)/.installed-dev  ## all tests
 test-long: $(VENV)/.installed-dev  ## the long forms of tests: whole corpora, minutes of load, every crash point
 	$(BIN)/python -m pytest -m long -s $(ARGS)
 
-fuzz: $(VENV)/.installed-dev  ## damaged requests through decoding, mapping and fold; ARGS="--executions 200000 --seed 1"
+fuzz: $(VENV)/.installed-dev  ## damaged input for every parser; ARGS="--parser ingestion --executions 200000 --seed 1"
 	$(BIN)/python -m tests.fuzz.run $(ARGS)
+
+hostile: $(VENV)/.installed-dev  ## requests made to do harm, with decompression bombs of a gigabyte
+	OPENFUSE_BOMB_MIB=1024 $(BIN)/python -m pytest tests/hostile $(ARGS)
 
 faults-greptimedb: $(VENV)/.installed-dev  ## every fault of a GreptimeDB under load, about ten minutes; ARGS="--load 30 --fault 10"
 	$(BIN)/python -m tests.exporters.greptimedb.fault_matrix $(ARGS)

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import msgspec
 import structlog
 
 from openfuse_collector import __version__
@@ -26,10 +27,11 @@ from openfuse_collector.journal import Journal, JournalConfig
 from openfuse_collector.memory import MemoryLimiter, limits_of
 from openfuse_collector.memory.allocator import tune
 from openfuse_collector.memory.available import available_memory, physical_memory
-from openfuse_collector.pipeline.dead_letters import DeadLetters
+from openfuse_collector.pipeline.dead_letters import DeadLetter, DeadLetters
 from openfuse_collector.pipeline.graph import Builder, Graph
 from openfuse_collector.pipeline.graph import stop as stop_component
 from openfuse_collector.pipeline.queued import Queued
+from openfuse_collector.pipeline.replay import Replay
 from openfuse_collector.pipeline.status import status_of
 from openfuse_collector.signals import Origin, Signal
 from openfuse_collector.telemetry.logs import configure_logs
@@ -95,6 +97,11 @@ def decode(origin: Origin, payload: bytes) -> Any:
     raise ValueError(f"a journal record of signal {origin.signal} cannot be read by this version")
 
 
+def decode_letter(letter: DeadLetter) -> Any:
+    """The data of a dead letter. What came as traces may have been refused as events."""
+    return decode(msgspec.structs.replace(letter.origin, signal=letter.signal), letter.payload)
+
+
 class JournalIntake:
     """What receivers write to."""
 
@@ -131,7 +138,11 @@ class Service:
         self._health = Health()
         self._instance = ""
         self._dead_letters = DeadLetters(
-            Path(config.service.journal.directory) / "dead-letters", Event(), self._metrics, log
+            Path(config.service.journal.directory) / "dead-letters",
+            Event(),
+            self._metrics,
+            log,
+            config.service.dead_letters,
         )
         self._http_port = SharedPort()
         self._extensions: dict[ComponentID, Component] = {}
@@ -151,12 +162,15 @@ class Service:
         )
         graph, patience = None, 0.0
         stop_metrics: Callable[[], None] = lambda: None  # noqa: E731
+        replay: Replay | None = None
         try:
             stop_metrics = self._serve_metrics(self._config.service.telemetry.metrics)
             self._make_extensions()
             graph = self._build(journal)
             self._report(journal, graph, began)
             await self._start(graph)
+            replay = Replay(self._dead_letters, graph.entries, decode_letter, self._metrics, self._log)
+            replay.start()
             patience = self._config.service.shutdown_timeout
             self._log.info(
                 "everything is ready", version=__version__, pid=os.getpid(), seconds=round(time.monotonic() - began, 3)
@@ -164,7 +178,12 @@ class Service:
             self._log.info("shutting down", signal=await stop)
         finally:
             self._health.set(ready=False)
+            if replay is not None:
+                replay.stop()
             await self._stop(graph, patience)
+            if replay is not None:
+                await asyncio.to_thread(replay.join)
+            self._dead_letters.close()
             for watch in watches:
                 watch.cancel()
             await asyncio.to_thread(journal.close)

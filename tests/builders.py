@@ -14,7 +14,8 @@ import structlog
 from openfuse_collector.component import ComponentID, Settings
 from openfuse_collector.config.types import Address
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.pipeline.dead_letters import DeadLetters
+from openfuse_collector.pipeline.dead_letters import DeadLetter, DeadLetters
+from openfuse_collector.pipeline.letter_file import LetterFile
 from openfuse_collector.signals import Batch, Delivery, Item, Origin, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 
@@ -63,6 +64,17 @@ def batch(
 def metric(metrics: Metrics, name: str, **labels: str) -> float:
     """The value of a sample, 0 when it was never made."""
     return metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def kept_letters(directory: Path) -> list[DeadLetter]:
+    """The dead letters on disk, oldest first."""
+    file = LetterFile.existing(directory)
+    if file is None:
+        return []
+    try:
+        return [letter for _, letter in file.letters("state != 'gone'")]
+    finally:
+        file.close()
 
 
 def free_address() -> Address:

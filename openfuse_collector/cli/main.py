@@ -30,6 +30,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rewind": ("openfuse_collector.cli.rewind:rewind", "Replay what the journal still has into the stores."),
     "schema": ("openfuse_collector.cli.schema:schema", "Print, apply or compare the schema of a GreptimeDB store."),
     "traces": ("openfuse_collector.cli.traces:traces", "Read stored traces."),
+    "dead-letters": (
+        "openfuse_collector.cli.dead_letters:dead_letters",
+        "Look into what was refused for good, and replay it.",
+    ),
+    "replay-dead-letters": ("openfuse_collector.cli.dead_letters:replay", "The same as `dead-letters replay`."),
     "models": ("openfuse_collector.cli.models:models", "Look into the price tables."),
     "send": ("openfuse_collector.cli.send:send", "Replay recorded OTLP requests to a collector."),
 }

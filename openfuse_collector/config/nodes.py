@@ -62,7 +62,9 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (str(self.at), "::".join(self.path), self.message) if part)
+        """One printable line: what a file holds must neither drive a terminal nor look like a second problem."""
+        line = ": ".join(part for part in (str(self.at), "::".join(self.path), self.message) if part)
+        return line if line.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
 
 
 def locate(root: Node, path: Sequence[str]) -> Position:

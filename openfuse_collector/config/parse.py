@@ -11,6 +11,9 @@ from openfuse_collector.config.nodes import Node, Position, Problem
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
+MOST_DEPTH = 100
+MOST_NODES = 100_000
+"""Far beyond any configuration. A few lines of aliases to lists of aliases can stand for billions of values."""
 
 
 def parse(text: str, source: str, problems: list[Problem], at: Position | None = None) -> Node | None:
@@ -19,9 +22,14 @@ def parse(text: str, source: str, problems: list[Problem], at: Position | None =
     Every node is at its place in `source`, or at `at` where the text has no place of its own (an environment variable).
     """
     try:
-        root = yaml.compose(text, Loader=_Loader)
+        too_deep = _too_deep(text)
+        root = None if too_deep else yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
         problems.append(Problem(at or _error_position(error, source), (), f"not valid YAML: {_first_words(error)}"))
+        return None
+    if too_deep:
+        place = at or Position(source, too_deep.line + 1, too_deep.column + 1)
+        problems.append(Problem(place, (), f"nested more than {MOST_DEPTH} levels deep"))
         return None
     return _Tree(source, problems, at).node(root) if root is not None else Node(None, at or Position(source, 1, 1))
 
@@ -38,6 +46,19 @@ def parse_value(text: str, at: Position) -> Node:
     return Node(node.value, at, None if node.value is None and text else text)
 
 
+def _too_deep(text: str) -> Any:
+    """The mark of the first value nested too deeply, None where there is none: composing it would exhaust the stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MOST_DEPTH:
+                return event.start_mark
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return None
+
+
 class _Tree:
     """Turns PyYAML's nodes into ours."""
 
@@ -46,10 +67,17 @@ class _Tree:
         self._problems = problems
         self._fixed = at
         self._open: set[int] = set()
+        self._nodes = 0
 
     def node(self, raw: yaml.Node) -> Node:
         if id(raw) in self._open:
             self._problem(raw, "an alias refers to the map or list it stands in")
+            return Node(None, self._at(raw))
+        self._nodes += 1
+        if self._nodes > MOST_NODES or len(self._open) > MOST_DEPTH:
+            if self._nodes <= MOST_NODES + 1:
+                self._problem(raw, f"aliases make this more than {MOST_NODES:,} values, or {MOST_DEPTH} levels deep")
+            self._nodes = MOST_NODES + 1
             return Node(None, self._at(raw))
         self._open.add(id(raw))
         try:
@@ -116,7 +144,10 @@ def _int(text: str) -> int | str:
     if ":" in digits:
         return text
     octal = digits.lstrip("+-")[:1] == "0" and digits.lstrip("+-").isdigit()
-    return int(digits, 8 if octal else 0)
+    try:
+        return int(digits, 8 if octal else 0)
+    except ValueError:  # more digits than Python reads
+        return text
 
 
 def _float(text: str) -> float | str:

@@ -22,6 +22,7 @@ from openfuse_collector.memory.config import MemoryLimiterConfig
 __all__ = [
     "BatchConfig",
     "CollectorConfig",
+    "DeadLettersConfig",
     "LogsConfig",
     "MetricsConfig",
     "PipelineConfig",
@@ -102,6 +103,23 @@ class TelemetryConfig:
 
 
 @dataclass(frozen=True)
+class DeadLettersConfig:
+    """How much of what was refused for good is kept beside the journal. At a bound the oldest letters go, counted and logged."""
+
+    max_size: Size = Size(1024 * MIB)
+    """Bytes of all letters together."""
+    max_age: Duration = Duration(0)
+    """How long a letter is kept; 0 keeps it until it is replayed or dropped."""
+
+    def validate(self) -> Iterator[str]:
+        """One sentence per mistake on this level."""
+        if self.max_size < MIB:
+            yield "max_size must be at least 1MiB"
+        if self.max_age < 0:
+            yield "max_age must not be negative"
+
+
+@dataclass(frozen=True)
 class ServiceConfig:
     """Which components run, how they are wired, and the machine around them."""
 
@@ -111,6 +129,7 @@ class ServiceConfig:
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     journal: JournalConfig = field(default_factory=JournalConfig)
     memory_limiter: MemoryLimiterConfig = field(default_factory=MemoryLimiterConfig)
+    dead_letters: DeadLettersConfig = field(default_factory=DeadLettersConfig)
     shutdown_timeout: Duration = Duration(10)
     """How long a stop waits for exporters. What is unfinished then stays in the journal."""
 

@@ -16,8 +16,10 @@ _SLICE = 1 << 16
 """Compressed bytes handed to zlib at a time."""
 _PIECE = 1 << 18
 """Bytes zlib may give back at a time."""
-_ZSTD_SLICE = 512
+_ZSTD_SLICE = 64
 """Compressed bytes handed to zstandard at a time: its output cannot be limited, but 4 bytes make a block of 128 KiB at most."""
+_ZSTD_WINDOW = 8 << 20
+"""What a frame may ask to be kept for it: the bound RFC 9659 sets for zstd on the web."""
 _ZLIB, _RAW, _GZIP = zlib.MAX_WBITS, -zlib.MAX_WBITS, zlib.MAX_WBITS | 16
 
 
@@ -93,7 +95,7 @@ def _members(body: bytes, wbits: int) -> Iterator[bytes]:
 
 def _frames(body: bytes) -> Iterator[bytes]:
     """What zstandard makes of one frame after another."""
-    decompressor, position = zstandard.ZstdDecompressor(), 0
+    decompressor, position = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW), 0
     while position < len(body):
         frame = decompressor.decompressobj()
         while not frame.eof:

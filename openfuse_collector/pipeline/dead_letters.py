@@ -2,161 +2,278 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
+import sqlite3
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event as Flag
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
-import msgspec
 import structlog
 
-from openfuse_collector.events.event import Event
-from openfuse_collector.events.rows import envelope_text
+from openfuse_collector.component import Kind
+from openfuse_collector.config.service import DeadLettersConfig
+from openfuse_collector.pipeline.letter import DeadLetter, payload_of, spans_of
+from openfuse_collector.pipeline.letter_file import NAME, LetterFile
 from openfuse_collector.pipeline.retry import RetryConfig, pause
 from openfuse_collector.signals import Item, Signal
 from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
-MOST_UNCOPIED = 500
-"""A store that is away for long gets copies of the newest only; the files are all there."""
+__all__ = ["DeadLetter", "DeadLetters"]
 
+GROUP_LETTERS, GROUP_BYTES = 1000, 8 << 20
+"""What is written with one sync at most; a single larger letter is a group of its own."""
+COPY_LETTERS, COPY_BYTES = 500, 8 << 20
+"""What a store is given to copy at a time."""
 
-class DeadLetter(msgspec.Struct, frozen=True):
-    """One refused piece of data and why. The file holds it as JSON."""
-
-    at: int
-    """Epoch milliseconds of the refusal."""
-    pipeline: str
-    component: str
-    reason: str
-    signal: Signal
-    project_id: str
-    receiver: str
-    received_at: int
-    """Epoch nanoseconds, as the journal has it."""
-    position: int
-    payload: str
-    """Base64 of the OTLP protobuf request, or a JSON array of envelopes when `signal` is `events`."""
-
-    @property
-    def id(self) -> str:
-        """The same refusal of the same data has the same id, so a replay of the journal does not pile up copies."""
-        text = f"{self.component}\0{self.signal}\0{self.project_id}\0{self.payload}"
-        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
-
-
-def payload_of(signal: Signal, data: Any) -> str:
-    """The text form of an item's data."""
-    if signal is not Signal.EVENTS:
-        return base64.b64encode(data.SerializeToString()).decode()
-    events: list[Event] = data
-    return "[" + ",".join(_envelope(event) for event in events) + "]"
-
-
-def _envelope(event: Event) -> str:
-    """As raw_events would have it, surrogates replaced; as text where it is no JSON at all, because it must not be lost for that."""
-    try:
-        return envelope_text(event)
-    except Exception:
-        return msgspec.json.encode(repr(event).encode("utf-8", "replace").decode()).decode()
+T = TypeVar("T")
 
 
 class DeadLetters:
-    """Writes dead letters as files `<id>.json`; fsynced, because the cursor moves past the data afterwards."""
+    """Takes letters from every thread and writes them in groups.
 
-    def __init__(self, directory: Path, stopping: Flag, metrics: Metrics, log: structlog.stdlib.BoundLogger) -> None:
+    `add` puts a letter into the group at hand, `sync` makes the group durable. The machine calls `sync` after each stage and
+    before a batch counts as finished, so a cursor never moves past what is not on disk; components only call `add`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        stopping: Flag,
+        metrics: Metrics,
+        log: structlog.stdlib.BoundLogger,
+        config: DeadLettersConfig | None = None,
+    ) -> None:
         self.directory = directory
         self.stopping = stopping
         """Set when the service gives up waiting; shared with everything that waits."""
+        self._config = config or DeadLettersConfig()
         self._log = Limited(log)
         self._lock = Lock()
-        self._uncopied: dict[str, DeadLetter] = {}
+        self._file: LetterFile | None = None
+        self._group: list[DeadLetter] = []
+        self._group_bytes = 0
+        self._version = 0
+        self._to_tell = True
+        """Whether a store may have something to copy or to remove."""
         self._count = metrics.counter(
             "openfuse_dead_letters",
             "Requests, spans or entities that could not be stored and were set aside.",
             ["component"],
         )
+        self._dropped = metrics.counter(
+            "openfuse_dead_letters_dropped",
+            "Dead letters forgotten at a bound, by the setting that is the bound.",
+            ["bound"],
+        )
+        self._kept = metrics.gauge("openfuse_dead_letters_kept", "Dead letters there are.")
+        self._bytes = metrics.gauge("openfuse_dead_letters_bytes", "Bytes in all dead letters.")
 
     def add(
-        self, item: Item, pipeline: str, component: str, reason: str, signal: Signal, data: Any = None
+        self,
+        item: Item,
+        pipeline: str,
+        component: str,
+        reason: str,
+        signal: Signal,
+        data: Any = None,
+        *,
+        kind: Kind = Kind.CONNECTOR,
     ) -> DeadLetter:
-        """Set `item` aside, or only `data` of it. Blocks until it is on disk; raises Stopped when the service goes down first."""
+        """Set `item` aside, or only `data` of it. It is on disk after the next `sync`; waits for the disk when the group is
+        full. Raises Stopped when the service goes down first."""
         letter = DeadLetter(
             at=time.time_ns() // 1_000_000,
             pipeline=pipeline,
             component=component,
+            kind=kind,
             reason=reason,
             signal=signal,
-            project_id=item.origin.project_id,
-            receiver=item.origin.receiver,
-            received_at=item.origin.received_at,
+            origin=item.origin,
             position=item.position,
-            payload=payload_of(signal, item.data if data is None else data),
+            payload=payload_of(item.data if data is None else data),
+            spans=spans_of(item.spans) if data is None else b"",
         )
-        for delay in RetryConfig().delays():
-            try:
-                self._write(letter)
-                break
-            except OSError as error:
-                self._log.warning(
-                    "disk",
-                    "dead letter cannot be written, will retry",
-                    directory=str(self.directory),
-                    error=str(error),
-                )
-                pause(self.stopping, delay)
-        self._to_copy(letter)
-        self._count.labels(component).inc()
-        self._log.error(
-            ("letter", component),
-            "set aside as dead letter",
-            component=component,
-            reason=reason,
-            dead_letter=letter.id,
-            directory=str(self.directory),
-        )
+        with self._lock:
+            self._group.append(letter)
+            self._group_bytes += letter.size
+            full = len(self._group) >= GROUP_LETTERS or self._group_bytes >= GROUP_BYTES
+        if full:
+            self.sync()
         return letter
 
-    def uncopied(self) -> list[DeadLetter]:
-        """Letters written since the start that no store has a copy of yet, the newest few hundred."""
+    def sync(self) -> None:
+        """Return once everything added so far is on disk. Raises Stopped when the service goes down first."""
+        if not self._group:  # it is emptied only when it is on disk
+            return
+        for delay in RetryConfig().delays():
+            try:
+                with self._lock:
+                    self._write_group()
+                return
+            except (OSError, sqlite3.Error) as error:
+                self._log.warning(
+                    "disk",
+                    "dead letters cannot be written, will retry",
+                    directory=str(self.directory),
+                    error=str(error),
+                    retry_in=round(delay, 3),
+                )
+                pause(self.stopping, delay)
+
+    def changes(self) -> tuple[list[DeadLetter], list[str]]:
+        """For a store that keeps copies: letters it has no copy of yet, and ids of letters it should no longer have, some
+        hundred at a time. Raises sqlite3.Error, OSError."""
+        if not self._to_tell:
+            return [], []
+        with self._opened() as file:
+            if file is None:
+                return [], []
+            letters, gone = (
+                _within(file.letters("copied = 0 AND state != 'gone'", (), COPY_LETTERS)),
+                file.gone(COPY_LETTERS),
+            )
+            self._to_tell = bool(letters or gone)
+            return letters, gone
+
+    def copied(self, letters: Sequence[DeadLetter], gone: Sequence[str]) -> None:
+        """A store has done what `changes` gave."""
+        with self._opened() as file:
+            if file is not None:
+                file.copied([letter.id for letter in letters], gone)
+
+    def use(self, work: Callable[[LetterFile], T]) -> T | None:
+        """Read the file; None where there is none. Raises sqlite3.Error, OSError."""
+        with self._opened() as file:
+            return None if file is None else work(file)
+
+    def change(self, work: Callable[[LetterFile], T]) -> T | None:
+        """Change the file; None where there is none. Raises sqlite3.Error, OSError."""
+        with self._opened() as file:
+            if file is None:
+                return None
+            done = work(file)
+            self._to_tell = True
+            self._bound(file)
+            return done
+
+    def tend(self) -> None:
+        """About once a second: forget what is too old, see what a command has changed. Raises sqlite3.Error, OSError."""
+        with self._opened() as file:
+            if file is None:
+                return
+            version = file.version()
+            if version != self._version:
+                self._version, self._to_tell = version, True
+                self._bound(file)
+            elif self._config.max_age:
+                self._bound(file)
+
+    def close(self) -> None:
+        """Let go of the file; it is opened again when something more comes."""
         with self._lock:
-            return list(self._uncopied.values())
+            if self._file is not None:
+                self._file.close()
+            self._file = None
 
-    def copied(self, letters: Iterable[DeadLetter]) -> None:
-        """A store has these now."""
+    @contextmanager
+    def _opened(self) -> Iterator[LetterFile | None]:
+        """The file while nobody else uses it; None as long as no letter was ever written."""
         with self._lock:
-            for letter in letters:
-                self._uncopied.pop(letter.id, None)
+            if self._file is None and (self.directory / NAME).exists():
+                self._open()
+            yield self._file
 
-    def _to_copy(self, letter: DeadLetter) -> None:
-        with self._lock:
-            self._uncopied[letter.id] = letter
-            while len(self._uncopied) > MOST_UNCOPIED:
-                del self._uncopied[next(iter(self._uncopied))]
+    def _open(self) -> LetterFile:
+        """A file that is no longer one is put beside a new one: what was written is for people to save, what comes must be kept."""
+        if self._file is None:
+            try:
+                self._file = LetterFile.create(self.directory)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                self._set_file_aside(error)
+                self._file = LetterFile.create(self.directory)
+        return self._file
 
-    def _write(self, letter: DeadLetter) -> None:
-        if not self.directory.is_dir():
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync(self.directory.parent)
-        path = self.directory / f"{letter.id}.json"
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            file.write(msgspec.json.encode(letter))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync(self.directory)
+    def _write_group(self) -> None:
+        """Under the lock. What could not be written stays in the group."""
+        if not self._group:
+            return
+        try:
+            file = self._open()
+            file.add(self._group)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            self._set_file_aside(error)
+            file = self._open()
+            file.add(self._group)
+        written, self._group, self._group_bytes = self._group, [], 0
+        self._to_tell = True
+        self._tell(written)
+        self._bound(file)
+
+    def _set_file_aside(self, error: sqlite3.DatabaseError) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+        damaged = self.directory / f"{NAME}.damaged-{time.time_ns()}"
+        for suffix in ("", "-wal", "-shm"):
+            path = self.directory / f"{NAME}{suffix}"
+            if path.exists():
+                path.replace(f"{damaged}{suffix}")
+        self._log.error(
+            "damaged",
+            "the file of the dead letters is damaged, a new one is begun",
+            set_aside=str(damaged),
+            error=str(error),
+        )
+
+    def _tell(self, written: Sequence[DeadLetter]) -> None:
+        """One line per component and reason, however many letters."""
+        groups: dict[tuple[str, str], list[DeadLetter]] = defaultdict(list)
+        for letter in written:
+            groups[letter.component, letter.reason].append(letter)
+        for (component, reason), letters in groups.items():
+            self._count.labels(component).inc(len(letters))
+            self._log.error(
+                ("letter", component),
+                "set aside as dead letter",
+                component=component,
+                reason=reason,
+                letters=len(letters),
+                dead_letter=letters[0].id,
+            )
+
+    def _bound(self, file: LetterFile) -> None:
+        """What goes at a bound is counted and logged; the copies stores have of it stay there."""
+        if self._config.max_age:
+            oldest = time.time_ns() // 1_000_000 - int(self._config.max_age * 1000)
+            self._forgotten("max_age", file.drop_older_than(oldest))
+        self._forgotten("max_size", file.drop_beyond(self._config.max_size))
+        count, size = file.totals()
+        self._kept.set(count)
+        self._bytes.set(size)
+
+    def _forgotten(self, bound: str, count: int) -> None:
+        if count:
+            self._dropped.labels(bound).inc(count)
+            self._log.error(
+                bound, "dead letters dropped, the oldest first", bound=f"service::dead_letters::{bound}", letters=count
+            )
 
 
-def _sync(directory: Path) -> None:
-    """Make the names in a directory survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _within(letters: Iterator[tuple[str, DeadLetter]]) -> list[DeadLetter]:
+    """As many as fit into `COPY_BYTES`, at least one."""
+    taken, size = [], 0
+    for _, letter in letters:
+        taken.append(letter)
+        size += letter.size
+        if size >= COPY_BYTES:
+            break
+    return taken

@@ -40,6 +40,8 @@ class Graph:
     sources: list[Source] = field(default_factory=list)
     queues: dict[tuple[Signal, str], list[Queued]] = field(default_factory=dict)
     """(signal, receiver) -> the counts of what waits, of all pipelines that take it."""
+    entries: dict[tuple[Kind, str], Consumer] = field(default_factory=dict)
+    """(kind, name) of every stage that may set something aside -> where it is offered to that stage again."""
     stopping: Flag = field(default_factory=Flag)
 
     async def start(self) -> None:
@@ -201,15 +203,16 @@ class Builder:
                 exporters.append(exporter)
             consumers.append(consumer)
         last = consumers[0] if len(consumers) == 1 else FanOut(consumers)
-        steps = [self._processor(id, processor) for processor in pipeline.processors]
-        return (Steps(steps, last) if steps else last), exporters
+        steps = Steps([self._processor(id, processor) for processor in pipeline.processors], last)
+        self._graph.entries.update({(Kind.PROCESSOR, name): entry for name, entry in steps.entries()})
+        return (steps if pipeline.processors else last), exporters
 
     def _processor(self, pipeline: PipelineID, id: ComponentID) -> Step:
         """Processors are one instance per pipeline, as in the OpenTelemetry Collector."""
         settings = self._settings(Kind.PROCESSOR, id)
         processor = factory(Kind.PROCESSOR, id.type).create(settings, self._config.processors[id])
         self._graph.inner.append(processor)
-        return Step(f"{pipeline}: {id}", processor.process, self._dead_letters, settings.log)
+        return Step(f"{pipeline}: {id}", processor.process, self._dead_letters, settings.log, Kind.PROCESSOR)
 
     def _connector(self, id: ComponentID) -> tuple[Consumer, list[Exporter]]:
         """A connector is one instance; what it emits goes to every pipeline that names it as receiver."""
@@ -225,6 +228,7 @@ class Builder:
             self._graph.inner.append(connector)
             step = Step(str(id), connector.convert, self._dead_letters, settings.log)
             last = branches[0][0] if len(branches) == 1 else FanOut([consumer for consumer, _ in branches])
+            self._graph.entries[Kind.CONNECTOR, str(id)] = Steps([step], last)
             built = Steps([step], last), [exporter for _, exporters in branches for exporter in exporters]
             self._connectors[id] = built
         return built
@@ -242,5 +246,6 @@ class Builder:
             )
             self._graph.inner.append(exporter)
             self._graph.workers.append(worker)
+            self._graph.entries[Kind.EXPORTER, str(id)] = worker
             built = self._exporters[id] = exporter, worker
         return built

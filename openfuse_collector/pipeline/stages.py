@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from threading import Lock
 
 import msgspec
 import structlog
 
-from openfuse_collector.component import Consumer
+from openfuse_collector.component import Consumer, Kind
 from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.retry import Stopped
 from openfuse_collector.signals import Batch, Item
@@ -26,16 +27,22 @@ class Step:
         run: Callable[[Batch], Batch],
         dead_letters: DeadLetters,
         log: structlog.stdlib.BoundLogger,
+        kind: Kind = Kind.CONNECTOR,
     ) -> None:
+        self.name = component
+        self.dead_letters = dead_letters
         self._component = component
+        self._kind = kind
         self._run = run
-        self._dead_letters = dead_letters
+        self._one_at_a_time = Lock()
+        """Replayed dead letters come on a thread of their own."""
         self._log = Limited(log)
 
     def __call__(self, batch: Batch) -> Batch:
         """The batch that comes out; its delivery is that of `batch`."""
         try:
-            return self._run(batch)
+            with self._one_at_a_time:
+                return self._run(batch)
         except Stopped:
             raise
         except Exception as error:
@@ -49,11 +56,15 @@ class Step:
         return msgspec.structs.replace(singles[0], items=items)
 
     def _set_aside(self, batch: Batch, reason: str) -> None:
-        self._dead_letters.add(batch.items[0], batch.pipeline, self._component, reason, batch.signal)
+        item = batch.items[0]
+        self.dead_letters.add(item, batch.pipeline, self._component, reason, batch.signal, kind=self._kind)
 
 
 class Steps:
-    """Runs steps in order, then hands over to the next stage. A batch that comes out empty is finished here."""
+    """Runs steps in order, then hands over to the next stage. A batch that comes out empty is finished here.
+
+    What a step sets aside is on disk before anybody behind it can call the batch finished.
+    """
 
     def __init__(self, steps: Sequence[Step], following: Consumer) -> None:
         self._steps = steps
@@ -63,10 +74,16 @@ class Steps:
         """Run every step and pass the result on."""
         for step in self._steps:
             batch = step(batch)
+            step.dead_letters.sync()
             if not batch.items:
                 batch.delivery.done()
                 return
         self._following.consume(batch)
+
+    def entries(self) -> Iterator[tuple[str, Consumer]]:
+        """Every step by name, and the way from it onwards: where what it has refused can be offered to it again."""
+        for number, step in enumerate(self._steps):
+            yield step.name, Steps(self._steps[number:], self._following)
 
 
 class FanOut:

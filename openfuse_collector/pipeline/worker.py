@@ -13,8 +13,8 @@ import msgspec
 import structlog
 from prometheus_client import Counter
 
-from openfuse_collector.component import ComponentID, Exporter
-from openfuse_collector.errors import PermanentError, RetryableError, SuspectError
+from openfuse_collector.component import ComponentID, Exporter, Kind
+from openfuse_collector.errors import PartialError, PermanentError, RetryableError, SuspectError
 from openfuse_collector.pipeline.count import count_items
 from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.exporter_state import ExporterState
@@ -28,6 +28,8 @@ from openfuse_collector.telemetry.metrics import Metrics
 
 QUEUED_BATCHES = 2
 """One being written, one ready: more would only move the wait from the journal, which is durable, into memory."""
+IDLE_SECONDS = 1.0
+"""Without a batch for this long an exporter may do what it does beside exporting."""
 BUG_ATTEMPTS = 3
 """An error nobody foresaw is tried this often before the data counts as the cause."""
 SUSPECT_ATTEMPTS = 5
@@ -110,7 +112,11 @@ class ExporterWorker:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            batch = self._queue.get()
+            try:
+                batch = self._queue.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                self._idle()
+                continue
             if batch is None:
                 return
             try:
@@ -118,11 +124,21 @@ class ExporterWorker:
             except Stopped:
                 return
 
+    def _idle(self) -> None:
+        """Exporters with something to do between batches, a store with copies of dead letters for one, have a method `idle`."""
+        try:
+            getattr(self._exporter, "idle", lambda: None)()
+        except Exception as error:
+            self._log.warning(
+                "idle", "nothing was done while idle, will retry", error=f"{type(error).__name__}: {error}"
+            )
+
     def _finish(self, batch: Batch) -> None:
         """Deliver the batch, whatever happens: an error nobody foresaw even while setting aside is tried again for ever."""
         for delay in self._retry.delays():
             try:
                 self._deliver(batch)
+                self._dead_letters.sync()
             except Stopped:
                 raise
             except Exception as error:
@@ -161,6 +177,11 @@ class ExporterWorker:
             try:
                 with self._seconds.labels(self.id).time():
                     self._exporter.export(batch)
+            except PartialError as error:
+                # Which ones it rejected, a destination does not say; what is sent again now would be there twice.
+                self._set_aside(batch, f"{error.rejected} of {_count(batch)} items rejected: {error}")
+                self._dead_letters.sync()
+                return None
             except (PermanentError, RetryableError) as error:
                 return error
             except Exception as error:
@@ -228,6 +249,7 @@ class ExporterWorker:
         """Set a part aside. Where even that fails, it goes on being searched for: batches that were let through depend on it."""
         try:
             self._set_aside(part.batch, reason)
+            self._dead_letters.sync()
         except Stopped:
             raise
         except Exception as error:
@@ -246,7 +268,7 @@ class ExporterWorker:
     def _set_aside(self, batch: Batch, reason: str) -> None:
         self.state.refused(reason)
         for item in batch.items:
-            self._dead_letters.add(item, batch.pipeline, self.id, reason, batch.signal)
+            self._dead_letters.add(item, batch.pipeline, self.id, reason, batch.signal, kind=Kind.EXPORTER)
         self._counter("send_failed", batch).inc(_count(batch))
 
     def _counter(self, outcome: str, batch: Batch) -> Counter:

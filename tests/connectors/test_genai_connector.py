@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from openfuse_collector.connectors.genai.connector import (
 from openfuse_collector.mapping import logs
 from openfuse_collector.signals import Batch, Delivery, Signal
 from openfuse_collector.telemetry.metrics import Metrics
-from tests.builders import batch, item, metric, settings
+from tests.builders import batch, item, kept_letters, metric, settings
 from tests.mapping.log_requests import logs_request, record
 from tests.mapping.span_requests import CHILD, END, ROOT, START, request, span
 
@@ -110,7 +108,8 @@ def test_memory_is_bounded() -> None:
 
 def test_spans_that_fail_are_set_aside(tmp_path: Path) -> None:
     metrics = Metrics()
-    made = FACTORY.create(settings("genai", metrics, directory=tmp_path), GenAIConfig())
+    given = settings("genai", metrics, directory=tmp_path)
+    made = FACTORY.create(given, GenAIConfig())
     with capture_logs() as logs:
         converted = made.convert(
             traces_batch(request(span(span_id="", name="bad"), span(), span(span_id="", name="worse")))
@@ -119,8 +118,9 @@ def test_spans_that_fail_are_set_aside(tmp_path: Path) -> None:
     assert metric(metrics, f"{FAILED_SPANS}_total", connector="genai") == 2
     line = next(line for line in logs if line["event"] == "spans not mapped")
     assert (line["log_level"], line["spans"], line["first"]) == ("error", 2, "resourceSpans[0].scopeSpans[0].spans[0]")
-    (path,) = tmp_path.glob("*.json")
-    kept = ExportTraceServiceRequest.FromString(b64decode(json.loads(path.read_text())["payload"]))
+    given.dead_letters.sync()
+    (letter,) = kept_letters(tmp_path)
+    kept = ExportTraceServiceRequest.FromString(letter.payload)
     groups = [scope for resource in kept.resource_spans for scope in resource.scope_spans]
     assert [found.name for scope in groups for found in scope.spans] == ["bad", "worse"]
 
@@ -161,9 +161,11 @@ def test_log_records_that_fail_are_set_aside(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(logs, "record_digest", failing)
     metrics = Metrics()
-    made = FACTORY.create(settings("genai", metrics, directory=tmp_path), GenAIConfig())
+    given = settings("genai", metrics, directory=tmp_path)
+    made = FACTORY.create(given, GenAIConfig())
     assert types(made.convert(logs_batch(logs_request(bad, good)))) == [["observation-update"]]
     assert metric(metrics, f"{FAILED_RECORDS}_total", connector="genai") == 1
-    letter = json.loads(next(tmp_path.glob("*.json")).read_text())
-    assert (letter["signal"], letter["reason"]) == ("logs", "1 log records not mapped, the first: ZeroDivisionError: ")
-    assert ExportLogsServiceRequest.FromString(b64decode(letter["payload"])) == logs_request(bad)
+    given.dead_letters.sync()
+    (letter,) = kept_letters(tmp_path)
+    assert (letter.signal, letter.reason) == ("logs", "1 log records not mapped, the first: ZeroDivisionError: ")
+    assert ExportLogsServiceRequest.FromString(letter.payload) == logs_request(bad)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.exporter import SqliteExporter
 from openfuse_collector.exporters.sqlite.schema import MIGRATIONS
 from openfuse_collector.exporters.sqlite.store import Store
+from openfuse_collector.pipeline.letter_file import LetterFile
 from openfuse_collector.signals import Signal
-from tests.builders import batch, event, item, settings
+from tests.builders import batch, event, item, kept_letters, settings
 
 
 @pytest.fixture
@@ -167,12 +169,36 @@ def test_dead_letters_are_copied_into_the_store(path: Path, tmp_path: Path) -> N
     made = settings("sqlite", directory=tmp_path / "letters")
     exporter = SqliteExporter(made, SqliteConfig(path=str(path)))
     letter = made.dead_letters.add(item([event("odd")]), "traces", "sqlite", "too odd", Signal.EVENTS)
+    made.dead_letters.sync()
     for _ in range(2):
         exporter.export(batch(item([event("o1")])))
     (row,) = query(path, "SELECT * FROM openfuse_dead_letters")
     assert (row["id"], row["reason"], row["component"]) == (letter.id, "too odd", "sqlite")
     assert "odd" in row["payload"]
-    assert made.dead_letters.uncopied() == []
+    assert made.dead_letters.changes() == ([], [])
+
+
+def test_the_copy_of_a_letter_goes_with_it(path: Path, tmp_path: Path) -> None:
+    made = settings("sqlite", directory=tmp_path / "letters")
+    exporter = SqliteExporter(made, SqliteConfig(path=str(path)))
+    for number in range(3):
+        made.dead_letters.add(item([event(f"odd {number}")]), "traces", "sqlite", "too odd", Signal.EVENTS)
+    made.dead_letters.sync()
+    exporter.idle()
+    ids = [row["id"] for row in query(path, "SELECT id FROM openfuse_dead_letters ORDER BY rowid")]
+    assert len(ids) == 3
+    with closing(file_of(tmp_path / "letters")) as command:
+        assert command.remove("id = ?", (ids[1],)) == 1
+    made.dead_letters.tend()
+    exporter.idle()
+    assert [row["id"] for row in query(path, "SELECT id FROM openfuse_dead_letters ORDER BY rowid")] == [ids[0], ids[2]]
+    assert [letter.id for letter in kept_letters(tmp_path / "letters")] == [ids[0], ids[2]]
+
+
+def file_of(directory: Path) -> LetterFile:
+    file = LetterFile.existing(directory)
+    assert file is not None
+    return file
 
 
 def test_a_file_that_was_removed_is_noticed(path: Path) -> None:

@@ -47,7 +47,7 @@ def check(body: bytes, form: Form, encoding: str, *, thorough: bool) -> str:
     events = _events(export)
     if thorough:
         assert list(map(raw_row, events)) == list(map(raw_row, _events(export))), "mapped differently twice"
-    _check_rows(events, thorough)
+    check_rows(events, thorough)
     return "partial" if export.rejected else "accepted"
 
 
@@ -88,7 +88,8 @@ def _written(request: Any) -> bytes:
     return written
 
 
-def _check_rows(events: list[Event], thorough: bool) -> None:
+def check_rows(events: list[Event], thorough: bool) -> None:
+    """Every event and what its entity folds to can be written to a store; `thorough` compares with the reference fold."""
     grouped: dict[Entity, list[Event]] = defaultdict(list)
     for event in events:
         grouped[event.entity].append(event)

@@ -1,6 +1,9 @@
-"""Damaged requests through decoding, mapping, fold, enrichment and rows; nothing may escape and no span may go missing.
+"""Damaged input for every parser: nothing may escape, nothing may go missing.
 
-    python -m tests.fuzz.run [--executions 200000] [--seed 1] [--only N]
+    python -m tests.fuzz.run [--parser otlp|ingestion|config] [--executions 200000] [--seed 1] [--only N]
+
+`otlp`: traces and logs in protobuf and JSON through decoding, mapping, fold, enrichment and rows. `ingestion`: calls of the
+Langfuse API through the schemas, the journal's form, fold and rows. `config`: YAML configurations through parsing and checks.
 
 Execution N of a seed is always the same request (`--only N` runs it alone). Exit status 1 when one failed; its body is
 written to a file whose name is printed.
@@ -15,10 +18,14 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from openfuse_collector.pdata.forms import Form
 from tests.fuzz.checks import check
+from tests.fuzz.configuration import ConfigurationFuzz
+from tests.fuzz.ingestion import IngestionFuzz, captured, own
 from tests.fuzz.mutations import Damage, flipped, json_body, with_bad_text
 from tests.fuzz.seeds import Seed, chosen, corpus_seeds, keys_of, own_seeds
 
@@ -49,29 +56,52 @@ class Fuzz:
             body = with_bad_text(body, rng)
         return body, form, encoding
 
+    def kept(self, number: int) -> tuple[str, bytes]:
+        """A file name's ending and content, for an execution that failed."""
+        body, form, encoding = self.body(number)
+        return f"{form.signal}.{'pb' if encoding == 'protobuf' else 'json'}", body
+
     def execute(self, number: int) -> str:
         """Run one execution and say what became of it. Raises what `check` raises."""
         body, form, encoding = self.body(number)
         return check(body, form, encoding, thorough=number % _THOROUGH == 0)
 
 
+class Target(Protocol):
+    """One parser's executions by number; each is always the same."""
+
+    def execute(self, number: int) -> str: ...
+
+    def kept(self, number: int) -> tuple[str, bytes]: ...
+
+
+def _otlp(seed: int) -> Target:
+    return Fuzz(seed, corpus_seeds() or own_seeds())
+
+
+def _ingestion(seed: int) -> Target:
+    return IngestionFuzz(seed, captured() + own())
+
+
+TARGETS: dict[str, Callable[[int], Target]] = {"otlp": _otlp, "ingestion": _ingestion, "config": ConfigurationFuzz}
+
+
 def main() -> int:
     """Run, show progress, report."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--executions", type=int, default=200_000)
-    arguments.add_argument("--seed", type=int, default=1)
-    arguments.add_argument("--only", type=int)
-    chosen_arguments = arguments.parse_args()
-    seeds = corpus_seeds() or own_seeds()
-    fuzz = Fuzz(chosen_arguments.seed, seeds)
-    if chosen_arguments.only is not None:
-        print(fuzz.execute(chosen_arguments.only))
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--parser", choices=TARGETS, default="otlp")
+    options.add_argument("--executions", type=int, default=200_000)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--only", type=int)
+    arguments = options.parse_args()
+    target = TARGETS[arguments.parser](arguments.seed)
+    if arguments.only is not None:
+        print(target.execute(arguments.only))
         return 0
-    print(f"{len(seeds)} seeds", flush=True)
-    return _run(fuzz, chosen_arguments.executions)
+    return _run(target, arguments.executions)
 
 
-def _run(fuzz: Fuzz, executions: int) -> int:
+def _run(fuzz: Target, executions: int) -> int:
     verdicts: Counter[str] = Counter()
     failures: dict[str, list[int]] = {}
     began = time.monotonic()
@@ -94,10 +124,10 @@ def _run(fuzz: Fuzz, executions: int) -> int:
     return 1 if failures else 0
 
 
-def _kept(fuzz: Fuzz, number: int) -> Path:
-    body, form, encoding = fuzz.body(number)
-    path = Path(tempfile.gettempdir()) / f"fuzz-{number}.{form.signal}.{'pb' if encoding == 'protobuf' else 'json'}"
-    path.write_bytes(body)
+def _kept(fuzz: Target, number: int) -> Path:
+    ending, content = fuzz.kept(number)
+    path = Path(tempfile.gettempdir()) / f"fuzz-{number}.{ending}"
+    path.write_bytes(content)
     return path
 
 

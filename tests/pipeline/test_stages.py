@@ -14,7 +14,7 @@ from openfuse_collector.pipeline.retry import Stopped
 from openfuse_collector.pipeline.stages import FanOut, Step, Steps
 from openfuse_collector.signals import Batch, Delivery
 from openfuse_collector.telemetry.metrics import Metrics
-from tests.builders import batch, event, item
+from tests.builders import batch, event, item, kept_letters
 
 
 class Collect:
@@ -54,7 +54,7 @@ def test_a_failing_request_leaves_alone(tmp_path: Path) -> None:
     Steps([step(run, tmp_path)], end).consume(some)
     assert names(end) == ["a", "b"]
     assert done == ["done"]
-    assert len(list(tmp_path.glob("*.json"))) == 1
+    assert [letter.reason for letter in kept_letters(tmp_path)] == ["KeyError: 'bad'"]
 
 
 def test_what_is_filtered_out_is_finished(tmp_path: Path) -> None:

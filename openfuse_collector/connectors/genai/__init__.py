@@ -11,6 +11,7 @@ FAILED_SPANS = "openfuse_connector_failed_spans"
 FAILED_RECORDS = "openfuse_connector_failed_log_records"
 FILTERED_RECORDS = "openfuse_connector_filtered_log_records"
 SUPPRESSED = "openfuse_connector_suppressed_events"
+TRUNCATED = "openfuse_connector_truncated_values"
 METRICS = {
     CONSUMED_SPANS: "Spans the connector has dealt with: mapped, or set aside.",
     CONSUMED_RECORDS: "The same of log records.",
@@ -19,6 +20,7 @@ METRICS = {
     FAILED_RECORDS: "Log records that could not be mapped to events.",
     FILTERED_RECORDS: "Log records that belong to no span or hold no GenAI content; they are not stored.",
     SUPPRESSED: "Shallow trace events that said nothing new.",
+    TRUNCATED: "Attribute values longer than max_attribute_value_bytes, cut.",
 }
 
 FACTORY = Factory(

@@ -20,8 +20,10 @@ from openfuse_collector.connectors.genai import (
     FILTERED_RECORDS,
     METRICS,
     SUPPRESSED,
+    TRUNCATED,
 )
 from openfuse_collector.connectors.genai.config import GenAIConfig
+from openfuse_collector.connectors.genai.long_values import without_long_values
 from openfuse_collector.connectors.genai.raw_spans import raw_spans
 from openfuse_collector.connectors.genai.sightings import Sightings
 from openfuse_collector.events.event import Event
@@ -51,6 +53,8 @@ class GenAIConnector:
         self._emitted = counter(EMITTED)
         self._filtered = counter(FILTERED_RECORDS)
         self._suppressed = counter(SUPPRESSED)
+        self._truncated = counter(TRUNCATED)
+        self._longest = config.max_attribute_value_bytes
         self._convert: dict[Signal, Callable[[Item, str], Item]] = {
             Signal.TRACES: self._events_of_spans,
             Signal.LOGS: self._events_of_records,
@@ -66,13 +70,31 @@ class GenAIConnector:
         """The batch with events in place of spans or log records: one item per request, same origin, position and delivery."""
         events_of = self._convert[batch.signal]
         try:
-            items = [events_of(item, batch.pipeline) for item in batch.items]
+            items = [events_of(self._bounded(item), batch.pipeline) for item in batch.items]
         except BaseException:
             self._sightings.forget()  # what was let through of this batch has gone nowhere
             raise
         self._consumed[batch.signal].inc(sum(map(count_items, batch.items)))
         self._emitted.inc(sum(map(count_items, items)))
         return Batch(Signal.EVENTS, items, batch.pipeline, batch.end, batch.delivery)
+
+    def _bounded(self, item: Item) -> Item:
+        """The item without values beyond the bound. A request smaller than the bound has none: most are not looked into."""
+        if not 0 < self._longest < item.size:
+            return item
+        data, cut = without_long_values(item.data, self._longest)
+        if not cut:
+            return item
+        self._truncated.inc(len(cut))
+        self._log.warning(
+            "cut",
+            "attribute values cut",
+            values=len(cut),
+            first=cut[0],
+            project=item.origin.project_id,
+            limit=self._longest,
+        )
+        return msgspec.structs.replace(item, data=data)
 
     def _events_of_spans(self, item: Item, pipeline: str) -> Item:
         events, failures = map_traces(item.data, item.origin)

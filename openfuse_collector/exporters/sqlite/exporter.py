@@ -82,6 +82,10 @@ class SqliteExporter:
         for kind in TABLES.keys() & changes.rows.keys():
             self._rows[kind].inc(len(changes.rows[kind]))
 
+    def idle(self) -> None:
+        """Between batches: keep the copies of dead letters up to date."""
+        self._copy_dead_letters()
+
     def _reopen(self) -> None:
         """Go on in a new file: what is written to one without a name would be gone with the process."""
         self._settings.log.error(
@@ -92,7 +96,8 @@ class SqliteExporter:
 
     def _copy_dead_letters(self) -> None:
         """Copies for people who look into the store; the files beside the journal are what counts."""
-        letters = self._settings.dead_letters.uncopied()
-        if letters:
-            self._store.copy(letters)
-            self._settings.dead_letters.copied(letters)
+        dead_letters = self._settings.dead_letters
+        letters, gone = dead_letters.changes()
+        if letters or gone:
+            self._store.copy(letters, gone)
+            dead_letters.copied(letters, gone)

@@ -188,7 +188,8 @@ def _in_parts(connection: sqlite3.Connection, query: str, keys: Iterable[Any], *
         yield from connection.execute(query.format(",".join("?" * len(some))), (*some, *more))
 
 
-ADD_DEAD_LETTER = "INSERT OR IGNORE INTO openfuse_dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_DEAD_LETTER = "INSERT OR REPLACE INTO openfuse_dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+REMOVE_DEAD_LETTER = "DELETE FROM openfuse_dead_letters WHERE id = ?"
 
 
 def dead_letter_row(letter: DeadLetter) -> tuple[str | int, ...]:
@@ -201,8 +202,8 @@ def dead_letter_row(letter: DeadLetter) -> tuple[str | int, ...]:
         clean(letter.reason),
         str(letter.signal),
         letter.project_id,
-        letter.receiver,
-        letter.received_at,
+        letter.origin.receiver,
+        letter.origin.received_at,
         letter.position,
-        letter.payload,
+        letter.payload_text,
     )

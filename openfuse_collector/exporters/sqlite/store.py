@@ -70,11 +70,12 @@ class Store:
             self._keys.clear()
         return changes
 
-    def copy(self, letters: Iterable[DeadLetter]) -> None:
-        """Keep copies of dead letters, in a transaction of their own; those it has already are left as they are."""
+    def copy(self, letters: Iterable[DeadLetter], gone: Iterable[str] = ()) -> None:
+        """Keep copies of dead letters, and none of those that were replayed or dropped, in a transaction of their own."""
         with self._connection:  # commits, or rolls back when something raises
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany(statements.ADD_DEAD_LETTER, map(statements.dead_letter_row, letters))
+            self._connection.executemany(statements.REMOVE_DEAD_LETTER, ((id,) for id in gone))
 
     def replaced(self) -> bool:
         """Whether the file at the path is no longer the one that is open: somebody removed it or put another there."""

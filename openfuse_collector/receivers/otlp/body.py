@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
+from threading import Lock
 
 from aiohttp import web
 
@@ -19,6 +20,7 @@ INLINE_INFLATED = 1024 * 1024
 PROMISED = 2.0
 """Seconds for which room is kept for all of a body whose length is announced, so that large ones that come together are not all
 begun and all given up. From then on only what has arrived counts: who stalls keeps nobody out."""
+_inflating = Lock()
 
 
 async def read_body(request: web.Request, limit: int, hold: Hold, seconds: float | None) -> bytes:
@@ -55,7 +57,13 @@ async def _inflate(body: bytes, coding: str, limit: int, threads: Executor) -> b
             return inflate(body, coding, min(limit, INLINE_INFLATED))
         except TooLargeError:
             pass  # more than fits here: from the beginning, in a thread
-    return await asyncio.get_running_loop().run_in_executor(threads, inflate, body, coding, limit)
+    return await asyncio.get_running_loop().run_in_executor(threads, _inflate_alone, body, coding, limit)
+
+
+def _inflate_alone(body: bytes, coding: str, limit: int) -> bytes:
+    """One at a time: what grows here is in flight, and nobody can count it before it is whole."""
+    with _inflating:
+        return inflate(body, coding, limit)
 
 
 async def _read(request: web.Request, limit: int, hold: Hold) -> bytes:

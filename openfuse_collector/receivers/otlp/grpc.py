@@ -6,6 +6,7 @@ can be refused, before the message is read.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
 
@@ -109,7 +110,12 @@ async def _abort(context: Any, failure: Failure) -> NoReturn:
     trailers = [("grpc-status-details-bin", failure.status.SerializeToString())]
     if failure.after is not None:
         trailers.append(("google.rpc.retryinfo-bin", retry_info(failure.after).SerializeToString()))
-    await context.abort(_CODES[failure.code], failure.message, tuple(trailers))
+    try:
+        await context.abort(_CODES[failure.code], failure.message, tuple(trailers))
+    except (
+        grpc.aio.InternalError
+    ) as error:  # gRPC has ended the call itself: the message is too large, the client has left
+        raise asyncio.CancelledError from error
     raise AssertionError("abort always raises")
 
 

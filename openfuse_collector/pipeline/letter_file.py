@@ -1,0 +1,231 @@
+"""The file of the dead letters: one SQLite database in a directory of its own, so that a group of letters costs one sync.
+
+The collector writes it; the `dead-letters` commands read it beside the collector, and mark letters in it. A letter is `kept`
+until somebody asks for its replay, `replay` until the stage that refused it has dealt with it, and `gone` after that only
+for as long as a store still has a copy of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from openfuse_collector.component import Kind
+from openfuse_collector.pipeline.letter import DeadLetter
+from openfuse_collector.signals import Origin, Signal
+
+NAME = "letters.db"
+BUSY_SECONDS = 30.0
+"""How long one process waits for the other; each holds the file for one short transaction."""
+
+State = Literal["kept", "replay", "gone"]
+
+SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS letters (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL,"
+    " at INTEGER NOT NULL, state TEXT NOT NULL, copied INTEGER NOT NULL, attempts INTEGER NOT NULL, size INTEGER NOT NULL,"
+    " pipeline TEXT NOT NULL, component TEXT NOT NULL, kind TEXT NOT NULL, signal TEXT NOT NULL, project_id TEXT NOT NULL,"
+    " position INTEGER NOT NULL, reason TEXT NOT NULL, origin TEXT NOT NULL, spans BLOB NOT NULL, payload BLOB NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS letters_size ON letters (size)",
+    "CREATE INDEX IF NOT EXISTS letters_at ON letters (at)",
+    "CREATE INDEX IF NOT EXISTS letters_uncopied ON letters (number) WHERE copied = 0",
+    "CREATE INDEX IF NOT EXISTS letters_to_replay ON letters (number) WHERE state = 'replay'",
+    "CREATE INDEX IF NOT EXISTS letters_gone ON letters (number) WHERE state = 'gone'",
+)
+_FIELDS = "at, pipeline, component, kind, reason, signal, origin, position, payload, spans"
+_ADD = f"""
+INSERT INTO letters ({_FIELDS}, id, size, project_id, state, copied, attempts)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'kept', 0, 0)
+ON CONFLICT (id) DO UPDATE SET at = excluded.at, reason = excluded.reason, size = excluded.size, payload = excluded.payload,
+  spans = excluded.spans, state = 'kept', copied = 0, attempts = 0
+"""  # noqa: S608 - no values in it
+
+_HIDE = """
+UPDATE letters SET state = 'gone', size = 0, payload = x'', spans = x'' WHERE copied = 1 AND state != 'gone' AND ({})
+"""
+_REMOVE = "DELETE FROM letters WHERE copied = 0 AND ({})"
+
+
+class LetterFile:
+    """One connection. Not thread-safe. Every method raises sqlite3.Error."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def create(cls, directory: Path) -> LetterFile:
+        """Open the file in `directory`, made (0700, file 0600) where it is not there. Raises OSError, sqlite3.Error."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = directory / NAME
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # the files SQLite puts beside it get the same mode
+        connection = _connect(path.absolute().as_uri())
+        try:
+            connection.execute("PRAGMA auto_vacuum = FULL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA journal_size_limit = {4 << 20}")
+            for statement in SCHEMA:
+                connection.execute(statement)
+        except BaseException:
+            connection.close()
+            raise
+        _sync_names(directory)
+        return cls(connection)
+
+    @classmethod
+    def existing(cls, directory: Path) -> LetterFile | None:
+        """The file as a command uses it; None where no letter was ever written."""
+        path = directory / NAME
+        if not path.is_file() or not path.stat().st_size:
+            return None
+        made = cls(_connect(path.absolute().as_uri() + "?mode=rw"))
+        made._connection.execute("PRAGMA synchronous = FULL")
+        return made
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def add(self, letters: Iterable[DeadLetter]) -> None:
+        """Keep letters durably, in one transaction. One that is there already, waiting for a replay or not, is kept once more
+        with its new reason."""
+        with self._transaction() as connection:
+            connection.executemany(_ADD, map(_row, letters))
+
+    def letters(self, condition: str, values: Sequence[Any] = (), most: int = -1) -> Iterator[tuple[str, DeadLetter]]:
+        """(id, letter) of those that fulfil an SQL condition, oldest first."""
+        query = f"SELECT id, {_FIELDS} FROM letters WHERE {condition} ORDER BY number LIMIT ?"  # noqa: S608
+        for id, *fields in self._connection.execute(query, (*values, most)):
+            yield id, _letter(fields)
+
+    def rows(self, condition: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """What a list shows of letters, without their payload."""
+        columns = ("id", "at", "state", "component", "pipeline", "project_id", "signal", "size", "reason")
+        query = f"SELECT {', '.join(columns)} FROM letters WHERE {condition} ORDER BY at, number"  # noqa: S608
+        return [dict(zip(columns, row, strict=True)) for row in self._connection.execute(query, values)]
+
+    def totals(self) -> tuple[int, int]:
+        """How many letters there are, and their bytes."""
+        count, size = self._connection.execute(
+            "SELECT count(*), coalesce(sum(size), 0) FROM letters WHERE size > 0"
+        ).fetchone()
+        return count, size
+
+    def ask_for_replay(self, condition: str, values: Sequence[Any] = ()) -> int:
+        """Mark kept letters to be offered again; gives how many."""
+        update = f"UPDATE letters SET state = 'replay', attempts = 0 WHERE state = 'kept' AND ({condition})"  # noqa: S608
+        with self._transaction() as connection:
+            return connection.execute(update, values).rowcount
+
+    def remove(self, condition: str, values: Sequence[Any] = ()) -> int:
+        """Remove letters; gives how many. Of one a store has a copy of, its id stays until that copy is removed too."""
+        with self._transaction() as connection:
+            removed = connection.execute(_HIDE.format(condition), values).rowcount
+            return removed + connection.execute(_REMOVE.format(condition), values).rowcount
+
+    def to_replay(self) -> list[tuple[Kind, str]]:
+        """(kind, component) of the stages some letter is to be offered to."""
+        found = self._connection.execute("SELECT DISTINCT kind, component FROM letters WHERE state = 'replay'")
+        return [(Kind(kind), component) for kind, component in found]
+
+    def attempt(self, ids: Sequence[str], change: int) -> None:
+        """Count attempts to replay, before they are made; -1 takes one back."""
+        with self._transaction() as connection:
+            connection.executemany(
+                "UPDATE letters SET attempts = attempts + ? WHERE id = ?", ((change, id) for id in ids)
+            )
+
+    def keep_again(self, id: str, reason: str) -> None:
+        """A letter that could not be offered to anybody stays, with what stood in the way as its reason."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE letters SET state = 'kept', copied = 0, reason = ? WHERE id = ?", (reason, id))
+
+    def drop_older_than(self, at: int) -> int:
+        """Forget letters refused before `at` (epoch milliseconds); gives how many."""
+        with self._transaction() as connection:
+            return connection.execute("DELETE FROM letters WHERE at < ? AND state = 'kept'", (at,)).rowcount
+
+    def drop_beyond(self, max_size: int) -> int:
+        """Forget the oldest letters until the others are within `max_size` bytes; gives how many. What waits for its replay stays."""
+        _, size = self.totals()
+        if size <= max_size:
+            return 0
+        with self._transaction() as connection:
+            last = 0
+            for number, freed in connection.execute(
+                "SELECT number, size FROM letters WHERE state = 'kept' ORDER BY number"
+            ):
+                last, size = number, size - freed
+                if size <= max_size:
+                    break
+            return connection.execute("DELETE FROM letters WHERE state = 'kept' AND number <= ?", (last,)).rowcount
+
+    def gone(self, most: int) -> list[str]:
+        """Ids of removed letters whose copies are still in a store."""
+        found = self._connection.execute("SELECT id FROM letters WHERE state = 'gone' LIMIT ?", (most,))
+        return [id for (id,) in found]
+
+    def copied(self, ids: Iterable[str], gone: Iterable[str]) -> None:
+        """A store has copies of `ids` now, and none of `gone` any more."""
+        with self._transaction() as connection:
+            connection.executemany("UPDATE letters SET copied = 1 WHERE id = ?", ((id,) for id in ids))
+            connection.executemany("DELETE FROM letters WHERE id = ? AND state = 'gone'", ((id,) for id in gone))
+
+    def version(self) -> int:
+        """Another number once another process has written."""
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _row(letter: DeadLetter) -> tuple[Any, ...]:
+    return (
+        letter.at,
+        letter.pipeline,
+        letter.component,
+        letter.kind,
+        letter.reason.encode("utf-8", "replace").decode(),
+        letter.signal,
+        msgspec.json.encode(letter.origin).decode(),
+        letter.position,
+        letter.payload,
+        letter.spans,
+        letter.id,
+        letter.size,
+        letter.project_id,
+    )
+
+
+def _letter(fields: Sequence[Any]) -> DeadLetter:
+    at, pipeline, component, kind, reason, signal, origin, position, payload, spans = fields
+    sender = msgspec.json.decode(origin, type=Origin)
+    return DeadLetter(at, pipeline, component, Kind(kind), reason, Signal(signal), sender, position, payload, spans)
+
+
+def _sync_names(directory: Path) -> None:
+    """Make a new directory and the names in it survive a power cut."""
+    for path in (directory, directory.parent):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,35 @@
+"""SQL metacharacters in every field: stored as they are, found again, moved, and nothing else happens to the database."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from greptimedb_kit import Server, store
+
+from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
+from tests.builders import event
+from tests.hostile.evil_events import EARLY, EVIL, PROJECT, evil_events, expected
+
+
+def same(stored: Any, wanted: Any) -> bool:
+    """JSON text by its value, all else as it is; booleans are 0 and 1 in the record."""
+    if stored == wanted or (stored is None and wanted in (None, "", "{}", "[]")):
+        return True
+    try:
+        return bool(json.loads(stored) == json.loads(wanted))
+    except (TypeError, ValueError):
+        return False
+
+
+def test_metacharacters_in_every_field(server: Server) -> None:
+    later = evil_events(EARLY, turn=1)
+    store(server, [event("innocent"), *evil_events()], later)  # with a restart between: found by query alone
+    for kind, wanted in expected([*evil_events(), *later]).items():
+        rows = [row for row in server.table(PROJECTIONS[kind]) if row["project_id"] == PROJECT]
+        assert [row["id"] for row in rows] == [f"{kind} {EVIL}"], kind
+        text = [name for name, value in wanted.items() if isinstance(value, str) and EVIL[:6] in value]
+        assert len(text) >= 5
+        assert [name for name in text if not same(rows[0][name], wanted[name])] == [], kind
+    assert [row["id"] for row in server.table("observations") if row["project_id"] == "default"] == ["innocent"]
+    assert sum(row["project_id"] == PROJECT for row in server.table("raw_events")) == 6
