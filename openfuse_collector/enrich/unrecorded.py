@@ -48,9 +48,9 @@ def _error(record: Record) -> Any:
 
 
 def _call(record: Record) -> dict[str, Any] | None:
-    """`{id, name}` of the call, None when the span does not name one."""
+    """`{tool_call: {id, name}}`, so that nobody takes it for arguments; None when the span does not name one."""
     attributes = record["metadata"].get("attributes")
     if type(attributes) is not dict:
         return None
     id_ = next((attributes[key] for key in _CALL_IDS if attributes.get(key)), None)
-    return None if id_ is None else {"id": id_, "name": record["name"]}
+    return None if id_ is None else {"tool_call": {"id": id_, "name": record["name"]}}

@@ -65,10 +65,10 @@ def test_output_of_calls(attributes: dict[str, Any], of: dict[str, Any], output:
 @pytest.mark.parametrize(
     ("attributes", "asked"),
     [
-        (TOOL, {"id": "call_1", "name": "weather"}),
+        (TOOL, {"tool_call": {"id": "call_1", "name": "weather"}}),
         (
             {"ai.toolCall.id": "call_2", "ai.operationId": "ai.toolCall", "ai.toolCall.name": "w"},
-            {"id": "call_2", "name": "w"},
+            {"tool_call": {"id": "call_2", "name": "w"}},
         ),
         ({**TOOL, "gen_ai.tool.call.arguments": "{}"}, {}),
         ({**TOOL, "gen_ai.tool.call.arguments": '{"city":"Oslo"}'}, {"city": "Oslo"}),
