@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find openfuse_collector config -name '*.py' -o -name '*.yaml' 2>/dev/null)
 
-.PHONY: run test fuzz docs lint format types bench bench-map bench-ingestion bench-updates clean
+.PHONY: run test fuzz docs lint format types bench bench-map bench-ingestion bench-updates soak clean
 
 run: $(VENV)/.installed  ## start the collector on its embedded store
 	$(BIN)/openfuse-collector run $(ARGS)
@@ -42,6 +42,9 @@ bench-ingestion: $(VENV)/.installed-dev  ## the Langfuse ingestion API: traces/s
 
 bench-updates: $(VENV)/.installed-dev  ## what an update of one entity costs against updates of many
 	$(BIN)/python -m benchmarks.ingestion_updates $(ARGS)
+
+soak: $(VENV)/.installed-dev  ## two hours of steady load: memory flat, nothing lost or doubled; ARGS="--minutes 10"
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean:  ## remove everything that was built here; the store and the journal stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules
