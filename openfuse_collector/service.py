@@ -16,13 +16,14 @@ from typing import Any
 
 import structlog
 
-from openfuse_collector import __version__
+from openfuse_collector import __version__, crash_points
 from openfuse_collector.component import Component, ComponentID, Health, Intake, Kind, Settings, SharedPort
 from openfuse_collector.components import factory
 from openfuse_collector.config.service import CollectorConfig, MetricsConfig
 from openfuse_collector.config.types import Duration
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.journal import Journal, JournalConfig
+from openfuse_collector.journal.crashing_files import disk
 from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.graph import Builder, Graph
 from openfuse_collector.pipeline.graph import stop as stop_component
@@ -120,7 +121,8 @@ class Service:
         """Start, wait for a signal, stop. Raises CollectorError when something cannot start; whatever had started is stopped then."""
         began = time.monotonic()
         stop = _signals()
-        journal = Journal.open(journal_config(self._config), self._metrics, self._log, decode=decode)
+        crash_points.check()
+        journal = Journal.open(journal_config(self._config), self._metrics, self._log, decode=decode, files=disk())
         self._instance = journal.instance
         watch = asyncio.create_task(watch_loop(self._metrics))
         graph, patience = None, 0.0

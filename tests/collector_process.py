@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,24 @@ def wait_until(condition: Callable[[], bool], what: Callable[[], str], timeout: 
 class CollectorProcess:
     """One collector. The same object may be stopped or killed and started again: paths and ports stay."""
 
-    def __init__(self, directory: Path, sets: dict[str, Any] | None = None, arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        sets: dict[str, Any] | None = None,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        before_exec: Callable[[], None] | None = None,
+    ) -> None:
         self.directory = directory
         self.directory.mkdir(parents=True, exist_ok=True)
         self.grpc_port, self.http_port, self.health_port, self.metrics_port = free_ports(4)
         self.store = directory / "openfuse.db"
         self.journal = directory / "journal"
         self.log_file = directory / "collector.log"
+        self.environment = dict(environment or {})
+        """Variables on top of our own, from the next start on."""
         self._arguments = [*arguments, *self._sets(sets or {})]
+        self._before_exec = before_exec
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -82,6 +92,13 @@ class CollectorProcess:
         return self._process.pid
 
     @property
+    def running(self) -> bool:
+        """Whether the process is there; a crash is noticed here."""
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None
+        return self._process is not None
+
+    @property
     def log(self) -> str:
         """All it has written to standard output and error so far, over restarts."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
@@ -92,7 +109,13 @@ class CollectorProcess:
         command = [sys.executable, "-m", "openfuse_collector", "run", *self._arguments]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.directory, env=self._environment(), start_new_session=True
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env=self._environment(),
+                start_new_session=True,
+                preexec_fn=self._before_exec,
             )
         wait_until(self._is_ready, lambda: f"the collector is not ready:\n{self.log}", START_TIMEOUT)
         return self
@@ -164,7 +187,7 @@ class CollectorProcess:
     def _environment(self) -> dict[str, str]:
         """Ours, with the checkout importable from the collector's own directory."""
         path = os.pathsep.join(filter(None, (str(_CHECKOUT), os.environ.get("PYTHONPATH", ""))))
-        return {**os.environ, "PYTHONPATH": path}
+        return {**os.environ, "PYTHONPATH": path, **self.environment}
 
     def _is_ready(self) -> bool:
         assert self._process is not None

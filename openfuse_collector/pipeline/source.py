@@ -10,6 +10,7 @@ from threading import Thread
 
 from openfuse_collector.component import Consumer
 from openfuse_collector.config.service import BatchConfig
+from openfuse_collector.crash_points import crash_point
 from openfuse_collector.journal import Reader
 from openfuse_collector.pipeline.count import count_items
 from openfuse_collector.pipeline.progress import Progress
@@ -103,6 +104,7 @@ class Source:
             if not items:
                 self.progress.begin(end).done()
                 continue
+            crash_point("pipeline.read")
             delivery = self.progress.begin(end, partial(self._finished, items[-1].origin.received_at))
             self._following.consume(
                 Batch(self._signal, items, self._pipeline, end if self._keeps_cursor else None, delivery)

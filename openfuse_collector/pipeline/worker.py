@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import Counter
 
 from openfuse_collector.component import ComponentID, Exporter
+from openfuse_collector.crash_points import crash_point
 from openfuse_collector.errors import PermanentError, RetryableError
 from openfuse_collector.pipeline.count import count_items
 from openfuse_collector.pipeline.dead_letters import DeadLetters
@@ -119,8 +120,10 @@ class ExporterWorker:
         bugs = 0
         while not self._stopping.is_set():
             try:
+                crash_point("exporter.export.before")
                 with self._seconds.labels(self._id).time():
                     self._exporter.export(batch)
+                crash_point("exporter.export.after")
             except RetryableError as error:
                 self._wait(delays, error)
             except PermanentError as error:
