@@ -43,7 +43,8 @@ bench-ingestion: $(VENV)/.installed-dev  ## the Langfuse ingestion API: traces/s
 bench-updates: $(VENV)/.installed-dev  ## what an update of one entity costs against updates of many
 	$(BIN)/python -m benchmarks.ingestion_updates $(ARGS)
 
-soak: $(VENV)/.installed-dev  ## two hours of steady load: memory flat, nothing lost or doubled; ARGS="--minutes 10"
+soak: $(VENV)/.installed-dev  ## every fault test in its long form, then two hours of steady load; ARGS="--minutes 10"
+	$(BIN)/python -m pytest tests/faults -m faults
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean:  ## remove everything that was built here; the store and the journal stay
