@@ -7,6 +7,7 @@ SIGTERM, `start_collector` starts as many as a test wants, with settings of its 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import sqlite3
@@ -16,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,22 @@ ROWS_TIMEOUT = 60.0
 """Bounds on waiting, far above what is ever needed; reaching one is a failure of its own."""
 
 _POLL = 0.02
+_PORTS = (12_000, 32_000)
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def free_ports(count: int) -> list[int]:
-    """Different TCP ports nobody listens on. They are held together while they are chosen."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [s.getsockname()[1] for s in sockets]
-    for held in sockets:
-        held.close()
-    return ports
+    """Different TCP ports nobody listens on, below those the system gives to outgoing connections: a collector that is started again
+    finds them free. They are held together while they are chosen.
+    """
+    with ExitStack() as held:
+        ports: list[int] = []
+        while len(ports) < count:
+            port = random.SystemRandom().randrange(*_PORTS)
+            with suppress(OSError):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                ports.append(port)
+        return ports
 
 
 def wait_until(condition: Callable[[], bool], what: Callable[[], str], timeout: float) -> None:
