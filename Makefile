@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find openfuse_collector config -name '*.py' -o -name '*.yaml' 2>/dev/null)
 
-.PHONY: run test fuzz docs lint format types bench bench-map bench-ingestion bench-updates soak clean
+.PHONY: run test fuzz docs lint format types bench bench-map bench-ingestion bench-updates soak hygiene clean
 
 run: $(VENV)/.installed  ## start the collector on its embedded store
 	$(BIN)/openfuse-collector run $(ARGS)
@@ -42,6 +42,10 @@ bench-ingestion: $(VENV)/.installed-dev  ## the Langfuse ingestion API: traces/s
 
 bench-updates: $(VENV)/.installed-dev  ## what an update of one entity costs against updates of many
 	$(BIN)/python -m benchmarks.ingestion_updates $(ARGS)
+
+hygiene: $(VENV)/.installed-dev  ## all tests in random order on two processes: development mode with warnings as errors, then asyncio's own event loop
+	PYTHONDEVMODE=1 PYTHONWARNINGS=error $(BIN)/python -X dev -W error -m pytest -p randomly -n 2 $(ARGS)
+	OPENFUSE_EVENT_LOOP=asyncio $(BIN)/python -m pytest -p randomly -n 2 $(ARGS)
 
 soak: $(VENV)/.installed-dev  ## every fault test in its long form, then two hours of steady load; ARGS="--minutes 10"
 	$(BIN)/python -m pytest tests/faults -m faults

@@ -55,7 +55,9 @@ def run(config: CollectorConfig) -> int:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one (every platform but Windows)."""
+    """uvloop where there is one (every platform but Windows), unless `OPENFUSE_EVENT_LOOP=asyncio`."""
+    if os.environ.get("OPENFUSE_EVENT_LOOP") == "asyncio":
+        return None
     try:
         import uvloop
     except ImportError:
