@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find openfuse_collector config -name '*.py' -o -name '*.yaml' 2>/dev/null)
 
-.PHONY: run test test-long fuzz hostile faults-greptimedb docs lint format types bench bench-map bench-ingestion bench-enrichment bench-updates bench-greptimedb clean
+.PHONY: run test test-long fuzz hostile faults-greptimedb soak hygiene docs lint format types bench bench-map bench-ingestion bench-enrichment bench-updates bench-greptimedb clean
 
 run: $(VENV)/.installed  ## start the collector on its embedded store
 	$(BIN)/openfuse-collector run $(ARGS)
@@ -57,6 +57,14 @@ bench-updates: $(VENV)/.installed-dev  ## what an update of one entity costs aga
 
 bench-greptimedb: $(VENV)/.installed-dev  ## writing to GreptimeDB: its double on the same machine, rows/s by table, cost of encoding
 	$(BIN)/python -m benchmarks.greptimedb $(ARGS)
+
+hygiene: $(VENV)/.installed-dev  ## all tests in random order on two processes: development mode with warnings as errors, then asyncio's own event loop
+	PYTHONDEVMODE=1 PYTHONWARNINGS=error $(BIN)/python -X dev -W error -m pytest -p randomly -n 2 $(ARGS)
+	OPENFUSE_EVENT_LOOP=asyncio $(BIN)/python -m pytest -p randomly -n 2 $(ARGS)
+
+soak: $(VENV)/.installed-dev  ## every fault test in its long form, then two hours of steady load; ARGS="--minutes 10"
+	$(BIN)/python -m pytest tests/faults -m faults
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean:  ## remove everything that was built here; the store and the journal stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules

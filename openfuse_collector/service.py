@@ -17,13 +17,14 @@ from typing import Any
 import msgspec
 import structlog
 
-from openfuse_collector import __version__
+from openfuse_collector import __version__, crash_points
 from openfuse_collector.component import Component, ComponentID, Health, Intake, Kind, Settings, SharedPort
 from openfuse_collector.components import factory
 from openfuse_collector.config.service import CollectorConfig, MetricsConfig
 from openfuse_collector.config.types import Duration
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.journal import Journal, JournalConfig
+from openfuse_collector.journal.crashing_files import disk
 from openfuse_collector.memory import MemoryLimiter, limits_of
 from openfuse_collector.memory.allocator import tune
 from openfuse_collector.memory.available import available_memory, physical_memory
@@ -62,7 +63,9 @@ def run(config: CollectorConfig) -> int:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one (every platform but Windows)."""
+    """uvloop where there is one (every platform but Windows), unless `OPENFUSE_EVENT_LOOP=asyncio`."""
+    if os.environ.get("OPENFUSE_EVENT_LOOP") == "asyncio":
+        return None
     try:
         import uvloop
     except ImportError:
@@ -153,7 +156,8 @@ class Service:
         """Start, wait for a signal, stop. Raises CollectorError when something cannot start; whatever had started is stopped then."""
         began = time.monotonic()
         stop = _signals()
-        journal = Journal.open(journal_config(self._config), self._metrics, self._log, decode=decode)
+        crash_points.check()
+        journal = Journal.open(journal_config(self._config), self._metrics, self._log, decode=decode, files=disk())
         self._instance = journal.instance
         self._memory.on_pressure.append(journal.drop_cache)
         watches = (

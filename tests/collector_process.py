@@ -7,6 +7,7 @@ SIGTERM, `start_collector` starts as many as a test wants, with settings of its 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import sqlite3
@@ -15,8 +16,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,22 @@ ROWS_TIMEOUT = 60.0
 """Bounds on waiting, far above what is ever needed; reaching one is a failure of its own."""
 
 _POLL = 0.02
+_PORTS = (12_000, 32_000)
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def free_ports(count: int) -> list[int]:
-    """Different TCP ports nobody listens on. They are held together while they are chosen."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [s.getsockname()[1] for s in sockets]
-    for held in sockets:
-        held.close()
-    return ports
+    """Different TCP ports nobody listens on, below those the system gives to outgoing connections: a collector that is started again
+    finds them free. They are held together while they are chosen.
+    """
+    with ExitStack() as held:
+        ports: list[int] = []
+        while len(ports) < count:
+            port = random.SystemRandom().randrange(*_PORTS)
+            with suppress(OSError):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                ports.append(port)
+        return ports
 
 
 def wait_until(condition: Callable[[], bool], what: Callable[[], str], timeout: float) -> None:
@@ -56,8 +63,10 @@ class CollectorProcess:
         sets: dict[str, Any] | None = None,
         arguments: Sequence[str] = (),
         program: str = "openfuse_collector",
+        environment: Mapping[str, str] | None = None,
+        before_exec: Callable[[], None] | None = None,
     ) -> None:
-        """`program` is the module that is run, for collectors that are not quite the usual one."""
+        """`program` is the module that is run, for collectors that are not quite the usual one; `before_exec` runs in the new process."""
         self.directory = directory
         self._program = program
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -65,7 +74,10 @@ class CollectorProcess:
         self.store = directory / "openfuse.db"
         self.journal = directory / "journal"
         self.log_file = directory / "collector.log"
+        self.environment = dict(environment or {})
+        """Variables on top of our own, from the next start on."""
         self._arguments = [*arguments, *self._sets(sets or {})]
+        self._before_exec = before_exec
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -90,6 +102,13 @@ class CollectorProcess:
         return self._process.pid
 
     @property
+    def running(self) -> bool:
+        """Whether the process is there; a crash is noticed here."""
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None
+        return self._process is not None
+
+    @property
     def log(self) -> str:
         """All it has written to standard output and error so far, over restarts."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
@@ -100,7 +119,13 @@ class CollectorProcess:
         command = [sys.executable, "-m", self._program, "run", *self._arguments]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.directory, env=self._environment(), start_new_session=True
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env=self._environment(),
+                start_new_session=True,
+                preexec_fn=self._before_exec,
             )
         wait_until(self._is_ready, lambda: f"the collector is not ready:\n{self.log}", START_TIMEOUT)
         return self
@@ -172,7 +197,7 @@ class CollectorProcess:
     def _environment(self) -> dict[str, str]:
         """Ours, with the checkout importable from the collector's own directory."""
         path = os.pathsep.join(filter(None, (str(_CHECKOUT), os.environ.get("PYTHONPATH", ""))))
-        return {**os.environ, "PYTHONPATH": path}
+        return {**os.environ, "PYTHONPATH": path, **self.environment}
 
     def _is_ready(self) -> bool:
         assert self._process is not None

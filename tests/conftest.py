@@ -1,5 +1,10 @@
 """Fixtures for every folder."""
 
+import asyncio
+import os
+from collections.abc import Callable
+
+import uvloop
 from hypothesis import settings
 
 from tests.collector_process import collector, start_collector
@@ -8,3 +13,10 @@ __all__ = ["collector", "start_collector"]
 
 settings.register_profile("any machine", deadline=None)  # a slow machine is no failure
 settings.load_profile("any machine")
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop collectors run on: uvloop, or asyncio's own with `OPENFUSE_EVENT_LOOP=asyncio`."""
+    if os.environ.get("OPENFUSE_EVENT_LOOP") == "asyncio":
+        return {"asyncio": asyncio.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop}

@@ -106,7 +106,7 @@ def test_the_metrics_add_up(collector: CollectorProcess) -> None:
         assert send(collector, trace)
     collector.wait_for_rows("SELECT id FROM observations", at_least=5 * SPANS)
     assert collector.metric("otelcol_receiver_accepted_spans_total", receiver="otlp") == 5 * SPANS
-    assert collector.metric("openfuse_store_written_rows_total", table="observation") == 5 * SPANS
+    assert collector.metric("openfuse_store_written_rows_total", table="observations") == 5 * SPANS
     assert collector.metric("openfuse_dead_letters_total") == 0
     assert collector.metric("openfuse_ingest_lag_seconds", pipeline=Signal.TRACES) < 60
     assert collector.metric("otelcol_process_memory_rss") > 1_000_000

@@ -130,9 +130,13 @@ class Cursors:
                 claimed=cursor.claimed,
             )
 
-    def save(self) -> None:
-        """Write the file when something changed, or now and then to renew the claims. Raises OSError; the change stays due."""
+    def save(self, *, anew: bool = False) -> None:
+        """Write the file when something changed, or now and then to renew the claims, or `anew` in any case.
+
+        Raises OSError; the change stays due.
+        """
         with self._saving:
+            self._dirty = self._dirty or anew
             self._save(self._clock())
 
     def _save(self, now: float) -> None:

@@ -63,6 +63,10 @@ class Files(Protocol):
         """Make creations, renames and removals in a directory durable."""
         ...
 
+    def named(self, handle: int) -> bool:
+        """Whether the file still has a name: what is in one without is lost when it is closed."""
+        ...
+
     def close(self, handle: int) -> None:
         """Give a handle back; a lock goes with it."""
         ...
@@ -140,6 +144,9 @@ class OsFiles:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+    def named(self, handle: int) -> bool:
+        return os.fstat(handle).st_nlink > 0
 
     def close(self, handle: int) -> None:
         os.close(handle)

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from openfuse_collector.crash_points import crash_point
 from openfuse_collector.journal.bounds import ORDINARY, Bounds
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.config import JournalConfig
@@ -17,11 +18,12 @@ from openfuse_collector.journal.cursors import GRACE, Cursors
 from openfuse_collector.journal.damage import DamageReport
 from openfuse_collector.journal.errors import JournalError
 from openfuse_collector.journal.files import Files, OsFiles
+from openfuse_collector.journal.home import Home
 from openfuse_collector.journal.log import SegmentedLog
 from openfuse_collector.journal.quotas import DEFAULT_QUOTA, Bounded, Quota, Quotas
 from openfuse_collector.journal.reader import Reader, Source
 from openfuse_collector.journal.record import encode_head, encode_origin
-from openfuse_collector.journal.recovery import check_last, find_segments, instance_id, take_lock
+from openfuse_collector.journal.recovery import check_last, find_segments
 from openfuse_collector.journal.segment import Segment
 from openfuse_collector.journal.tail import Tail
 from openfuse_collector.journal.writer import Pending, Writer
@@ -58,6 +60,7 @@ class Journal:
     def __init__(
         self,
         directory: Path,
+        home: Home,
         config: JournalConfig,
         metrics: Metrics,
         log: BoundLogger,
@@ -66,15 +69,15 @@ class Journal:
         clock: Callable[[], float],
     ) -> None:
         """Recover a directory that is locked already; see `open`."""
-        self.instance = instance_id(directory, files, log)
-        """Id of this collector instance: made once, kept in the directory."""
+        self.instance = home.instance
+        self._home = home
         self._logger, self._files, self._clock = log, files, clock
         self._retain = config.retain or 0.0
         self._io = Lock()  # append, roll and remove exclude each other
         self._readers: dict[str, Reader] = {}
         self._failing: set[str] = set()
+        self._closed = False
         self._opened_at = self._appended_at = clock()
-        self._lock: int | None = None
         self._measure(metrics)
         self._damage = DamageReport(
             directory, files, metrics, log, bound=CORRUPT_COPIES * config.segment_size, min_free=config.min_free_disk
@@ -122,16 +125,14 @@ class Journal:
         """
         directory = Path(config.directory)
         try:
-            files.make_directory(directory)
-            lock = take_lock(directory, files)
+            home = Home(directory, files, log)
             try:
-                journal = cls(directory, config, metrics, log, decode, files, clock)
+                journal = cls(directory, home, config, metrics, log, decode, files, clock)
             except BaseException:
-                files.close(lock)
+                home.leave()
                 raise
         except OSError as error:
             raise JournalError(f"cannot use journal directory {directory}: {error}") from error
-        journal._lock = lock
         journal._writer.start()
         return journal
 
@@ -212,11 +213,11 @@ class Journal:
         self._tail.close()
         for reader in self._readers.values():
             reader.close()
-        lock, self._lock = self._lock, None
-        if lock is not None:
+        if not self._closed:
+            self._closed = True
             self._attempt("keep the cursors", self._cursors.save)
             self._log.close()
-            self._files.close(lock)
+            self._home.leave()
 
     def tidy(self) -> None:
         """Housekeeping, about once a second: cursors to disk, passed segments off it, free space and gauges measured."""
@@ -286,6 +287,8 @@ class Journal:
     def _write(self, batch: Sequence[Pending], size: int) -> Sequence[int]:
         """Make a batch durable and show it to the readers. Raises OSError. On the writer's thread."""
         with self._io:
+            if self._home.keep():
+                self._cursors.save(anew=True)
             offset = self._log.prepare(size)
             parts: list[bytes] = []
             entries: list[tuple[Item, int]] = []
@@ -305,7 +308,9 @@ class Journal:
         return [item.position for item, _ in entries]
 
     def _commit(self, name: str, offset: int) -> None:
+        crash_point("journal.cursor.before")
         self._cursors.move(name, offset)
+        crash_point("journal.cursor.after")
         low_water = self._cursors.low_water() or 0
         for first in self._log.segments[:1]:
             if first.passed_at is None and first.end <= low_water and first.end < self._tail.end:

@@ -66,13 +66,14 @@ class SegmentedLog:
         return next((segment for segment in segments[max(place, 0) :] if segment.end > position), None)
 
     def prepare(self, size: int) -> int:
-        """Make room for `size` bytes, in a new segment when the last is full or cannot be trusted; return the offset they get.
+        """Make room for `size` bytes, in a new segment when the last is full, gone or cannot be trusted; return the offset they get.
 
         Raises OSError.
         """
         last = self._segments[-1] if self._segments else None
         full = last is not None and last.size > 0 and last.size + size > self._segment_size
-        if full or not self._trusted:
+        gone = self._handle is not None and not self._files.named(self._handle)
+        if full or gone or not self._trusted:
             self.roll(self._end)
         return self._end
 

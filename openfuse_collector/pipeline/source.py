@@ -12,6 +12,7 @@ from typing import Any
 
 from openfuse_collector.component import Consumer
 from openfuse_collector.config.service import BatchConfig
+from openfuse_collector.crash_points import crash_point
 from openfuse_collector.journal import Reader
 from openfuse_collector.pipeline.count import count_items
 from openfuse_collector.pipeline.progress import Progress
@@ -119,6 +120,7 @@ class Source:
             if not items:
                 self.progress.begin(end).done()
                 continue
+            crash_point("pipeline.read")
             self._following.consume(self._batch(items, end))
             del items  # while it waits for more, nothing of the last batch is kept
 

@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import Counter
 
 from openfuse_collector.component import ComponentID, Exporter, Kind
+from openfuse_collector.crash_points import crash_point
 from openfuse_collector.errors import PartialError, PermanentError, RetryableError, SuspectError
 from openfuse_collector.pipeline.count import count_items
 from openfuse_collector.pipeline.dead_letters import DeadLetters
@@ -175,8 +176,10 @@ class ExporterWorker:
             if self._stopping.is_set():
                 raise Stopped
             try:
+                crash_point("exporter.export.before")
                 with self._seconds.labels(self.id).time():
                     self._exporter.export(batch)
+                crash_point("exporter.export.after")
             except PartialError as error:
                 # Which ones it rejected, a destination does not say; what is sent again now would be there twice.
                 self._set_aside(batch, f"{error.rejected} of {_count(batch)} items rejected: {error}")

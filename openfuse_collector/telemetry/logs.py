@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Any, Literal, cast
 
 import structlog
@@ -20,12 +21,8 @@ LEVELS = {
 def configure_logs(
     level: str = "info", encoding: Literal["console", "json"] = "console"
 ) -> structlog.stdlib.BoundLogger:
-    """Set structlog up for this process and return the root logger. Standard-library warnings of our libraries go to stderr as they are."""
+    """Set structlog up for this process and return the root logger. Warnings of the libraries we use come out in the same form."""
     threshold = LEVELS[level]
-    logging.basicConfig(
-        level=max(threshold, logging.WARNING),
-        handlers=[_handler()],
-    )
     render: structlog.typing.Processor
     if encoding == "json":
         render = structlog.processors.JSONRenderer()
@@ -33,35 +30,19 @@ def configure_logs(
         render = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
+    head: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
     tail = [structlog.processors.format_exc_info, render] if encoding == "json" else [_printable_values, render]
+    _take_over(max(threshold, logging.WARNING), head, tail)
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *tail,
-        ],
+        processors=[*head, *tail],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     return cast("structlog.stdlib.BoundLogger", structlog.get_logger())
-
-
-class _Printable(logging.Formatter):
-    """Lines of our libraries, which quote what a sender sent. A broken HTTP request is one line, not a traceback."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Escapes control characters in each line."""
-        error = record.exc_info[1] if record.exc_info else None
-        if error is not None and type(error).__module__ == "aiohttp.http_exceptions":
-            record = logging.makeLogRecord(
-                {**record.__dict__, "exc_info": None, "exc_text": None, "msg": _one_line(record, error), "args": None}
-            )
-        return "\n".join(map(printable, super().format(record).split("\n")))
-
-
-def _one_line(record: logging.LogRecord, error: BaseException) -> str:
-    return f"{record.getMessage()}: {' '.join(str(error).split())[:200]}"
 
 
 def printable(text: str) -> str:
@@ -77,7 +58,25 @@ def _printable_values(logger: Any, method: str, event: structlog.typing.EventDic
     return event
 
 
-def _handler() -> logging.Handler:
+def _take_over(
+    level: int, head: Sequence[structlog.typing.Processor], tail: Sequence[structlog.typing.Processor]
+) -> None:
+    """Render what libraries log through the standard library as our own lines are."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Printable("%(asctime)s [%(levelname)s] %(name)s: %(message)s"))
-    return handler
+    handler.addFilter(_no_traceback_for_nonsense)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*head, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tail],
+        )
+    )
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+def _no_traceback_for_nonsense(record: logging.LogRecord) -> bool:
+    """What arrives on an HTTP port and is no HTTP is the sender's mistake, not a bug of the server: one line, without the stack."""
+    error = record.exc_info[1] if record.exc_info else None
+    if type(error).__module__ == "aiohttp.http_exceptions":
+        record.msg, record.args = f"{record.getMessage()}: {' '.join(str(error).split())[:200]}", None
+        record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
+    return True

@@ -43,7 +43,7 @@ class SqliteExporter:
         written = metrics.counter("openfuse_store_written_rows", "Rows the store has committed.", ["exporter", "table"])
         self._raw = written.labels(id, "raw_events")
         self._spans = written.labels(id, "openfuse_raw_spans")
-        self._rows = {kind: written.labels(id, kind) for kind in TABLES}
+        self._rows = {kind: written.labels(id, table) for kind, table in TABLES.items()}
         self._known = metrics.counter(
             "openfuse_store_duplicate_events", "Events the store already had.", ["exporter"]
         ).labels(id)

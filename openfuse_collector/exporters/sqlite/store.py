@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from openfuse_collector.crash_points import crash_point
 from openfuse_collector.enrich import Enrich, enrich
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import raw_row
@@ -55,12 +56,15 @@ class Store:
         try:
             self._notice_other_writers()
             changes = self._projector.apply(events)
+            crash_point("sqlite.write.before")
             self._write(changes)
             rows = (statements.raw_span_row(origin, span) for origin, span in spans)
             changes.spans = max(0, connection.executemany(statements.ADD_RAW_SPAN, rows).rowcount)
             if cursor is not None:
                 connection.execute(statements.SET_CURSOR, cursor)
+            crash_point("sqlite.commit.before")
             connection.execute("COMMIT")
+            crash_point("sqlite.commit.after")
         except BaseException:
             self._projector.forget()
             if connection.in_transaction:

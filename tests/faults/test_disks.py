@@ -1,0 +1,136 @@
+"""Disks that are full, read-only or gone, under the journal and under the store."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.collector_process import CollectorProcess, wait_until
+from tests.faults.fault_kit import PATIENCE, Client, Request, Rows, check, post, wait_stored
+
+Start = Callable[..., CollectorProcess]
+JOURNAL = {"service.journal.segment_size": "1MiB", "service.journal.min_free_disk": "0B"}
+
+
+@contextmanager
+def small_disk(directory: Path, size: str) -> Iterator[Path]:
+    """A file system of its own of that size; the test is skipped where it cannot be mounted."""
+    directory.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("SKIPPED: a disk can only be filled where a tmpfs may be mounted (root)")
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+@contextmanager
+def locked(store: Path) -> Iterator[None]:
+    """Somebody else holds the store's write lock."""
+    with closing(sqlite3.connect(store, timeout=60, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def test_a_full_journal_disk(start_collector: Start, requests: list[Request], clean: Rows, tmp_path: Path) -> None:
+    """Senders are told to come back, and once the pipeline has made room they may."""
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        collector = start_collector(sets={**JOURNAL, "service.journal.directory": str(disk / "journal")})
+        client = Client(collector)
+        with locked(collector.store):
+            client.send(requests)
+        assert client.acknowledged and client.unanswered
+        assert "disk" in collector.log
+        client.resend()
+        wait_stored(collector, requests)
+        assert collector.stop() == 0
+        check(collector, clean)
+
+
+def test_a_full_store_disk(start_collector: Start, requests: list[Request], clean: Rows, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "24m") as disk:
+        store = disk / "openfuse.db"
+        collector = start_collector(sets={"exporters.sqlite.path": str(store)})
+        collector.store = store
+        ballast = disk / "ballast"
+        with pytest.raises(OSError, match="No space left"):
+            _fill(ballast)
+        client = Client(collector)
+        client.send(requests)
+        assert not client.unanswered, "the journal is on another disk"
+        wait_until(lambda: "disk is full" in collector.log, lambda: collector.log[-4000:], PATIENCE)
+        ballast.unlink()
+        wait_stored(collector, requests)
+        assert collector.stop() == 0
+        check(collector, clean)
+
+
+def _fill(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 12))
+
+
+def _obey_modes() -> None:
+    """Root passes over permission bits; without CAP_DAC_OVERRIDE it does not."""
+    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
+
+
+def test_a_read_only_journal(start_collector: Start, requests: list[Request], clean: Rows) -> None:
+    """No new segment can be made: what does not fit the old one is refused until the directory can be written again."""
+    collector = start_collector(sets=JOURNAL, before_exec=_obey_modes)
+    collector.journal.chmod(0o500)
+    client = Client(collector)
+    client.send(requests)
+    assert client.unanswered, "more than one segment's worth was sent"
+    collector.journal.chmod(0o700)
+    client.resend()
+    wait_stored(collector, requests)
+    assert collector.stop() == 0
+    check(collector, clean)
+
+
+def test_a_journal_that_cannot_be_made_is_a_clear_error(start_collector: Start, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("not a directory")
+    with pytest.raises(AssertionError, match=r"exit code 1(.|\n)*cannot use journal directory"):
+        start_collector(sets={"service.journal.directory": str(in_the_way / "journal")})
+
+
+def test_a_journal_that_is_gone(start_collector: Start, requests: list[Request], clean: Rows) -> None:
+    """Nothing is acknowledged that a kill would lose: a request after the removal is either refused or in a new directory."""
+    collector = start_collector()
+    client, half = Client(collector), len(requests) // 2
+    client.send(requests[:half])
+    wait_stored(collector, client.acknowledged)
+    shutil.rmtree(collector.journal)
+    with locked(collector.store):
+        client.send(requests[half:])
+        collector.kill()
+    collector.start()
+    wait_stored(collector, client.acknowledged)
+    client.resend()
+    wait_stored(collector, requests)
+    assert collector.stop() == 0
+    check(collector, clean)
+    assert os.stat(collector.journal).st_mode & 0o777 == 0o700
+
+
+def test_refusals_come_at_once(start_collector: Start, requests: list[Request]) -> None:
+    """A sender's own timeout is ten seconds; one that is told to come back has long been told by then."""
+    collector = start_collector(
+        sets={**JOURNAL, "service.journal.segment_size": "1MiB", "service.journal.max_size": "2MiB"}
+    )
+    with locked(collector.store):
+        answers = [post(collector.http_port, request.body, timeout=10) for request in requests * 3]
+    assert set(answers) == {200, 503}
