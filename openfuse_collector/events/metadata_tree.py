@@ -17,7 +17,7 @@ from openfuse_collector.events.weight import weight
 _NEVER: tuple[()] = ()
 """Below every order key."""
 
-_NODE_BYTES = 160
+_NODE_BYTES = 320
 
 
 class MetadataNode:

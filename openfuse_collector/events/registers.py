@@ -14,6 +14,7 @@ from openfuse_collector.events.weight import weight
 from openfuse_collector.events.writes import Columns
 
 _REGISTER_BYTES = 250
+_TAG_BYTES = 50
 
 
 class Registers:
@@ -79,7 +80,7 @@ class Registers:
         for tag in tags:
             if tag not in self._tags:
                 self._tags.add(tag)
-                self.size += weight(tag)
+                self.size += _TAG_BYTES + weight(tag)
 
     def _deep(self, key: OrderKey, metadata: dict[str, Any]) -> None:
         held = self._metadata
