@@ -14,18 +14,18 @@ from itertools import islice
 from threading import Event as Flag
 from threading import Thread
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from openfuse_collector.component import Settings
 from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.exporters.greptimedb import ddl, probe, stored
+from openfuse_collector.exporters.greptimedb import probe, stored
 from openfuse_collector.exporters.greptimedb.compared import Row as SideRow
 from openfuse_collector.exporters.greptimedb.compared import is_right, side_rows_of
 from openfuse_collector.exporters.greptimedb.config import SettleConfig
 from openfuse_collector.exporters.greptimedb.errors import CallError
 from openfuse_collector.exporters.greptimedb.rows import Row
-from openfuse_collector.exporters.greptimedb.settle_list import Expected, SettleList, Slice, Span
+from openfuse_collector.exporters.greptimedb.settle_list import Expected, SettleList, Slice, Span, unpacked
 from openfuse_collector.exporters.greptimedb.settle_marks import Marks
 from openfuse_collector.exporters.greptimedb.sql import Rows, SqlClient
 from openfuse_collector.store.present import Folded
@@ -61,6 +61,14 @@ class Owner(Protocol):
         ...
 
 
+class Look(NamedTuple):
+    """What is known of an entity when it is looked at."""
+
+    expected: Expected | None
+    newest: bytes | None
+    """What it was left as since its slice, packed: if that changes meanwhile its turn comes again."""
+
+
 class Settle:
     """The list is fed by the owner, under its lock; a thread goes over it. What fails is tried again at the next interval."""
 
@@ -69,7 +77,7 @@ class Settle:
         self._log = settings.log
         self._sql = sql
         self._owner = owner
-        self._list = SettleList(config.max_size, float(config.interval))
+        self._list = SettleList(config.max_size, float(config.interval), float(config.after))
         self._marks = Marks(sql, f"{settings.instance}/{settings.id}")
         self._loaded = self._failing = False
         self._stretch = 1000
@@ -161,36 +169,48 @@ class Settle:
             if self._stop.is_set():
                 return
             with self._owner.lock:
-                quiet = {entity: expected for entity, expected in some if entity not in self._list}
-            self._read(self._suspects(quiet, slice))
-            self._checked.inc(len(quiet))
-            self._stop.wait(len(quiet) / self._config.rate)
+                looks = dict(self._looks(some, slice))
+            self._read(self._suspects(looks, slice))
+            self._checked.inc(len(looks))
+            self._stop.wait(len(looks) / self._config.rate)
         with self._owner.lock:
             self._list.done()
 
-    def _suspects(self, quiet: Mapping[Entity, Expected | None], slice: Slice) -> list[Entity]:
-        """Those to be read whole: they are not as they were left, or nobody knows how they were left."""
-        suspects = [entity for entity, expected in quiet.items() if expected is None]
-        known = {entity: expected for entity, expected in quiet.items() if expected is not None}
+    def _looks(self, some: Iterable[tuple[Entity, Expected | None]], slice: Slice) -> Iterator[tuple[Entity, Look]]:
+        """Entities that are quiet; some of the others as they were left last, because the end of a long trace may be hours away."""
+        for entity, expected in some:
+            newest = self._list.newest(entity)
+            if newest is None:
+                yield entity, Look(expected, None)
+            elif slice.thorough:
+                yield entity, Look(unpacked(newest), newest)
+
+    def _suspects(self, looks: Mapping[Entity, Look], slice: Slice) -> dict[Entity, bytes | None]:
+        """Those to be read whole, and what they were left as last: they are not as they were left, or nobody knows how that was."""
+        suspects = {entity: look.newest for entity, look in looks.items() if look.expected is None}
+        known = {entity: look.expected for entity, look in looks.items() if look.expected is not None}
         extents, places = stored.extents(self._ask, list(known)), stored.places(self._ask, list(known))
         for entity, expected in known.items():
             extent = extents.get(entity)
             if extent is None or extent.events < expected.folded.extent.events:
-                self._missing.inc()
-                self._log.warning(
-                    "the store has lost events that it had accepted, send them again: openfuse-collector rewind",
-                    entity=entity.id,
-                    type=entity.type,
-                    project=entity.project_id,
-                )
+                self._report_missing(entity)
             elif not expected.fits(extent, *places.get(entity, stored.Place()), strict=slice.strict):
-                suspects.append(entity)
+                suspects[entity] = looks[entity].newest
         return suspects
 
-    def _read(self, suspects: Sequence[Entity]) -> None:
+    def _report_missing(self, entity: Entity) -> None:
+        self._missing.inc()
+        self._log.warning(
+            "the store has lost events that it had accepted, send them again: openfuse-collector rewind",
+            entity=entity.id,
+            type=entity.type,
+            project=entity.project_id,
+        )
+
+    def _read(self, suspects: Mapping[Entity, bytes | None]) -> None:
         """Reads entities whole, beside the writing of others, and makes wrong rows again."""
-        for start in range(0, len(suspects), READ):
-            some = suspects[start : start + READ]
+        entities = iter(suspects)
+        while some := list(islice(entities, READ)):
             histories = probe.history(self._ask, some)
             rows, sides = stored.rows_of(self._ask, some), side_rows_of(self._ask, some)
             with self._owner.lock:
@@ -200,7 +220,7 @@ class Settle:
                 wrong = [
                     entity
                     for entity, history in histories.items()
-                    if entity not in self._list
+                    if self._list.newest(entity) == suspects[entity]
                     and not self._is_right(entity, history, rows.get(entity, ()), sides.get(entity, {}))
                 ]
                 self._repair(wrong, histories)
@@ -228,7 +248,7 @@ class Settle:
     def _search(self, span: Span) -> None:
         """Looks for entities in the next stretch of time, shorter where there are many."""
         end = min(span.end, span.start + self._stretch - 1)
-        found = _names(self._sql.rows(_search_query(Span(span.start, end))))
+        found = stored.received_within(self._ask, span.start, end)
         if len(found) > MANY and end > span.start:
             self._stretch = max(1, self._stretch // 2)
             return
@@ -236,7 +256,7 @@ class Settle:
             self._stretch = min(self._stretch * 2, LONGEST)
         for start in range(0, len(found), LOOK):
             some = found[start : start + LOOK]
-            self._read(some)
+            self._read(dict.fromkeys(some))
             self._checked.inc(len(some))
             if self._stop.wait(len(some) / self._config.rate):
                 return
@@ -271,13 +291,3 @@ class Settle:
 
     def _ask(self, queries: Sequence[str]) -> Iterator[Rows]:
         return map(self._sql.rows, queries)
-
-
-def _search_query(span: Span) -> str:
-    names = ", ".join(map(ddl.quoted, ("project_id", "entity_type", "entity_id")))
-    within = f"`ingested_at` >= {ddl.moment(span.start)} AND `ingested_at` <= {ddl.moment(span.end)}"
-    return ddl.select((names,), "`raw_events`", f"{within} GROUP BY {names}")
-
-
-def _names(rows: Rows) -> list[Entity]:
-    return [Entity(*row) for row in rows]

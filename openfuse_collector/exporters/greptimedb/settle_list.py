@@ -22,6 +22,7 @@ SEARCHES = 64
 
 _PACKED = struct.Struct("<IQqQ?")
 _UNKNOWN = b""
+_NOBODY: dict[str, bytes] = {}
 _NOWHERE = -(2**63)
 _SUM = 2**64 - 1
 
@@ -56,9 +57,11 @@ class Expected(NamedTuple):
 class Slice:
     """Entities that were written about the same time."""
 
-    def __init__(self, opened: float) -> None:
+    def __init__(self, opened: float, *, thorough: bool) -> None:
         self.opened = self.touched = opened
         """Seconds of the clock the list is used with."""
+        self.thorough = thorough
+        """Whether entities that were written again since are looked at as well."""
         self.strict = False
         """Set when somebody has changed the store: a larger generation is no excuse then."""
         self.span = Span(2**63, -1)
@@ -68,13 +71,14 @@ class Slice:
     def __len__(self) -> int:
         return sum(map(len, self._groups.values()))
 
-    def __contains__(self, entity: Entity) -> bool:
-        return entity.id in self._groups.get((entity.project_id, entity.type), ())
-
     def __iter__(self) -> Iterator[tuple[Entity, Expected | None]]:
         for (project_id, entity_type), group in self._groups.items():
             for id, packed in group.items():
-                yield Entity(project_id, entity_type, id), _unpack(packed)
+                yield Entity(project_id, entity_type, id), unpacked(packed)
+
+    def get(self, entity: Entity) -> bytes | None:
+        """What the entity was left as, packed; None when it is not here."""
+        return self._groups.get((entity.project_id, entity.type), _NOBODY).get(entity.id)
 
     def put(self, entity: Entity, packed: bytes) -> None:
         """Add an entity, or what it is now."""
@@ -94,10 +98,12 @@ class Search(NamedTuple):
 class SettleList:
     """Not thread-safe. `now` and `before` are seconds of any one clock."""
 
-    def __init__(self, max_bytes: int, width: float) -> None:
-        """`width` is how many seconds of writing share a slice."""
+    def __init__(self, max_bytes: int, width: float, period: float) -> None:
+        """`width` is how many seconds of writing share a slice; one slice in a `period` is thorough."""
         self._max_bytes = max_bytes
         self._width = width
+        self._period = period
+        self._thorough = -inf
         self._slices: deque[Slice] = deque()
         self._taken: Slice | None = None
         self._searches: deque[Search] = deque()
@@ -105,9 +111,10 @@ class SettleList:
     def __len__(self) -> int:
         return sum(map(len, self._slices)) + (0 if self._taken is None else len(self._taken))
 
-    def __contains__(self, entity: Entity) -> bool:
-        """Whether it was written since the slice that is being gone over."""
-        return any(entity in slice for slice in self._slices)
+    def newest(self, entity: Entity) -> bytes | None:
+        """What it was left as since the slice that is being gone over, packed; None when it was not written since."""
+        found = (slice.get(entity) for slice in reversed(self._slices))
+        return next((packed for packed in found if packed is not None), None)
 
     def add(self, now: float, span: Span, folded: Mapping[Entity, Folded], *, repaired: bool = False) -> None:
         """Entities just written, each with an event received within `span`."""
@@ -166,7 +173,9 @@ class SettleList:
 
     def _open(self, now: float, span: Span) -> Slice:
         if not self._slices or now >= self._slices[-1].opened + self._width or self._slices[-1].strict:
-            self._slices.append(Slice(now))
+            thorough = now >= self._thorough + self._period
+            self._thorough = now if thorough else self._thorough
+            self._slices.append(Slice(now, thorough=thorough))
         open_ = self._slices[-1]
         open_.touched = now
         open_.span = _hull((open_.span, span))
@@ -192,7 +201,8 @@ def _pack(folded: Folded, repaired: bool) -> bytes:
     return _PACKED.pack(extent.events, extent.received & _SUM, place, generation, repaired)
 
 
-def _unpack(packed: bytes) -> Expected | None:
+def unpacked(packed: bytes) -> Expected | None:
+    """What an entity was left as, None when nobody knows."""
     if packed == _UNKNOWN:
         return None
     events, received, place, generation, repaired = _PACKED.unpack(packed)

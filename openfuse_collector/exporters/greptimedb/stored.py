@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from openfuse_collector.events.accumulator import Extent
 from openfuse_collector.events.columns import COLUMNS, TIME_COLUMN
 from openfuse_collector.events.event import Entity
-from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
+from openfuse_collector.exporters.greptimedb.ddl import literal, moment, quoted, select
 from openfuse_collector.exporters.greptimedb.probe import Ask, parts, these
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS, Row, projection_row
 from openfuse_collector.exporters.greptimedb.schema import RAW_EVENTS, TABLES
@@ -37,6 +37,14 @@ def extents(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Extent]:
             if id in named:
                 found[named[id]] = Extent(int(events), int(received))
     return found
+
+
+def received_within(ask: Ask, start: int, end: int) -> list[Entity]:
+    """The entities something was received of at `start`, at `end` or in between, epoch milliseconds."""
+    names = ", ".join(map(quoted, ("project_id", "entity_type", "entity_id")))
+    within = f"`ingested_at` >= {moment(start)} AND `ingested_at` <= {moment(end)}"
+    (rows,) = ask([select((names,), quoted(RAW_EVENTS.name), f"{within} GROUP BY {names}")])
+    return [Entity(*row) for row in rows]
 
 
 def places(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Place]:

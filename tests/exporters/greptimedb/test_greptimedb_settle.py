@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 import pytest
@@ -95,6 +96,46 @@ def test_an_entity_is_gone_over_when_it_is_quiet(server: Server) -> None:
         epoch.bump(server.sql, "somebody has changed the store")
         one.settle()
         assert one.checked == 1
+
+
+def test_an_entity_that_is_never_quiet_is_gone_over_now_and_then(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written every second for minutes by a collector that does not know what another one has stored."""
+    now = 0.0
+    monkeypatch.setattr(settle_pass, "monotonic", lambda: now)
+    theirs, events = said("trace", 1, name="theirs"), []
+    with collector(server, "one", settle=SettleConfig(after=Duration(60))) as one, collector(server, "two") as two:
+        for second in range(80):
+            now += 1
+            events.append(said("trace", 2 + second))
+            one.export(events[-1:])
+            if not second:
+                two.export([theirs])
+            one.settle()
+    assert 0 < one.checked < 10
+    assert one.refolded == 1
+    assert_settled(server, [theirs, *events])
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_a_batch_between_looking_and_repairing_is_no_reason_to_repair(server: Server, number: int) -> None:
+    """What was read before it and what was read after it do not fit together. Six calls look and read, one after the other."""
+    calls = count(1)
+    with collector(server) as one:
+
+        def export() -> None:
+            if not one.made.lock._is_owned() and next(calls) == number:
+                one.before = lambda: None
+                one.export([said("trace", 2, 20)])
+
+        one.export([said("trace", 1, 30)])
+        server.sql.run("DELETE FROM traces")  # so that everything is read
+        one.before = export
+        one.settle()
+        assert next(calls) > number
+        assert one.refolded == 0
+    assert_settled(server, [said("trace", 1, 30), said("trace", 2, 20)])
 
 
 def overwritten(server: Server, kind: str) -> list[Event]:

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from openfuse_collector.events.accumulator import Extent
 from openfuse_collector.events.event import Entity
 from openfuse_collector.exporters.greptimedb import migrations
-from openfuse_collector.exporters.greptimedb.settle_list import ENTRY_BYTES, SEARCHES, Expected, SettleList, Span
+from openfuse_collector.exporters.greptimedb.settle_list import (
+    ENTRY_BYTES,
+    SEARCHES,
+    Expected,
+    SettleList,
+    Span,
+    unpacked,
+)
 from openfuse_collector.exporters.greptimedb.settle_marks import AHEAD, Marks
 from openfuse_collector.store.present import Folded
 
@@ -26,7 +33,7 @@ def entity(id: str, kind: str = "observation") -> Entity:
 
 
 def test_what_was_left_comes_back_as_it_was() -> None:
-    kept = SettleList(MIB, 5)
+    kept = SettleList(MIB, 5, 60)
     folded = {
         entity("a"): SOME,
         entity("a", "trace"): SOME._replace(time=None, generation=0),
@@ -41,7 +48,7 @@ def test_what_was_left_comes_back_as_it_was() -> None:
 
 
 def test_an_entity_is_due_when_nothing_was_added_to_its_slice_for_long_enough() -> None:
-    kept = SettleList(MIB, 5)
+    kept = SettleList(MIB, 5, 60)
     kept.add(10, Span(1, 2), {entity("a"): SOME})
     kept.add(14, Span(3, 4), {entity("b"): SOME})
     kept.add(15, Span(5, 6), {entity("c"): SOME})
@@ -50,8 +57,8 @@ def test_an_entity_is_due_when_nothing_was_added_to_its_slice_for_long_enough() 
     assert first is not None
     assert {one.id for one, _ in first} == {"a", "b"}
     assert kept.take(14) is first
-    assert entity("c") in kept
-    assert entity("a") not in kept
+    assert kept.newest(entity("c")) is not None
+    assert kept.newest(entity("a")) is None
     assert kept.outstanding == Span(1, 6)
     kept.done()
     assert kept.outstanding == Span(5, 6)
@@ -59,7 +66,7 @@ def test_an_entity_is_due_when_nothing_was_added_to_its_slice_for_long_enough() 
 
 
 def test_everything_is_due_and_strict_after_a_change_of_the_store() -> None:
-    kept = SettleList(MIB, 5)
+    kept = SettleList(MIB, 5, 60)
     kept.add(100, Span(1, 2), {entity("a"): SOME})
     kept.search(100, Span(7, 8))
     kept.hurry()
@@ -73,6 +80,19 @@ def test_everything_is_due_and_strict_after_a_change_of_the_store() -> None:
     later = kept.take(inf)
     assert later is not None
     assert not later.strict
+
+
+def test_one_slice_in_a_period_is_thorough() -> None:
+    kept = SettleList(MIB, 5, 60)
+    for now in range(0, 200, 2):
+        kept.add(now, Span(now, now), {entity("a"): SOME._replace(generation=now)})
+    thorough = []
+    while (slice := kept.take(inf)) is not None:
+        thorough += [slice.opened] if slice.thorough else []
+        newest = kept.newest(entity("a"))
+        assert newest is None or unpacked(newest) == Expected(SOME._replace(generation=198), False)
+        kept.done()
+    assert thorough == [0, 60, 120, 180]
 
 
 FITS = [
@@ -104,7 +124,7 @@ def test_a_deleted_entity_fits_while_it_has_no_row() -> None:
 
 def test_memory_stays_near_its_bound() -> None:
     """What Python says an entity takes is what the list believes, to a quarter; what does not fit is to be searched."""
-    kept = SettleList(MIB, 1)
+    kept = SettleList(MIB, 1, 60)
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
@@ -124,7 +144,7 @@ def test_memory_stays_near_its_bound() -> None:
 )
 def test_nothing_is_lost(steps: list[tuple[int, int, bool]], room: int) -> None:
     """Everything ever added is handed out, unless a later slice has it, or its receive time is to be searched."""
-    kept, now, added, seen = SettleList(room, 3), 0.0, dict[Entity, int](), set[Entity]()
+    kept, now, added, seen = SettleList(room, 3, 60), 0.0, dict[Entity, int](), set[Entity]()
     for number, (pause, received, take) in enumerate(steps):
         now += pause / 10
         one = entity(str(number % 20))
@@ -132,7 +152,7 @@ def test_nothing_is_lost(steps: list[tuple[int, int, bool]], room: int) -> None:
         added[one] = received
         seen.discard(one)
         if take and (slice := kept.take(now - 1)) is not None:
-            seen |= {each for each, _ in slice if each not in kept}
+            seen |= {each for each, _ in slice if kept.newest(each) is None}
             kept.done()
     searched = set()
     while (slice := kept.take(inf)) is not None:
@@ -146,7 +166,7 @@ def test_nothing_is_lost(steps: list[tuple[int, int, bool]], room: int) -> None:
 
 
 def test_few_spans_are_kept_apart() -> None:
-    kept = SettleList(MIB, 1)
+    kept = SettleList(MIB, 1, 60)
     for number in range(10 * SEARCHES):
         kept.search(number, Span(number * 10, number * 10 + 1))
     assert kept.outstanding == Span(0, 10 * (10 * SEARCHES - 1) + 1)
