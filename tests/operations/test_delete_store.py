@@ -26,6 +26,7 @@ from operations_kit import (
 )
 
 from openfuse_collector.events.event import Event
+from openfuse_collector.store.rebuild import Selection
 
 FIRST, SECOND = {"t1", "t1-o", "t1-s"}, {"t2", "t2-o", "t2-s"}
 LATER = 10**12
@@ -261,13 +262,16 @@ def test_what_a_collector_is_just_writing_goes_too(greptimedb: GreptimedbKit, ki
 
 @pytest.mark.parametrize("name", ["it's", 'say "x"', "100%_a", "ü\U0001f600", "back\\slash", "a;b--c"])
 def test_ids_of_whatever_characters(kit: StoreKit, name: str) -> None:
-    store(kit, conversation(name), conversation("t2"), [said("late", "observation", at=1, traceId=name)])
+    unusable = said("odd", "score", traceId=name, value="text", dataType="NUMERIC", comment=SECRET)
+    store(kit, conversation(name), conversation("t2"), [said("late", "observation", at=1, traceId=name), unusable])
+    assert rebuilt(kit, Selection(trace=name), dry_run=True).tables["observation"].checked == 2
     kit.tamper("DELETE FROM observations WHERE id = 'late'")
     assert verified(kit).discrepancies == 1
     rebuilt(kit)
     removed = deleted(kit, name, erase=True)
     assert dict(+removed.entities) == {"trace": 1, "observation": 2, "score": 1}
     assert_clean(kit, SECOND)
+    assert not (isinstance(kit, SqliteKit) and on_disk(kit))
     store(kit, conversation(name, project=name))
     assert dict(+deleted(kit, project=name).entities) == {"trace": 1, "observation": 1, "score": 1}
     assert_clean(kit, SECOND)

@@ -98,8 +98,9 @@ def conditions(values: Mapping[str, Any]) -> str:
 
 
 def _of_trace(id: str) -> str:
-    """Observations and scores name their trace in the body. What stands for the id in JSON may be longer than it; too much does no harm."""
-    pattern = re.sub(r"[^A-Za-z0-9-]", "%", id)
+    """Observations and scores name their trace in the body. What JSON escapes, and what LIKE does not take as it is, may be anything:
+    too much does no harm."""
+    pattern = re.sub(r'[%"\\\x00-\x1f]', "%", id)
     return f"((`entity_type` = 'trace' AND `entity_id` = {literal(id)}) OR `body` LIKE {literal(f'%{pattern}%')})"
 
 

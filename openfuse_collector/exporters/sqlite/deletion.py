@@ -10,6 +10,7 @@ from openfuse_collector.events.event import Entity, decode_envelope
 from openfuse_collector.events.rows import envelope_text, raw_row
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.rebuild import PATIENCE, reading, writing
+from openfuse_collector.exporters.sqlite.selection import MENTIONS
 from openfuse_collector.exporters.sqlite.statements import TABLES, entity_key, trace_key
 from openfuse_collector.store.deletion import erased, is_erased, names_trace, tombstone
 from openfuse_collector.store.horizon import OPEN, is_alive
@@ -24,16 +25,19 @@ CHECKPOINT_PATIENCE = 10.0
 """Seconds to wait for readers before the write-ahead log is left as it is. Writers wait as long."""
 
 _OF_TRACE = "SELECT id FROM {} WHERE trace_id = ? AND project_id = ?"
-_MENTIONED = """
+_MENTIONED = f"""
 SELECT DISTINCT openfuse_entity FROM raw_events
-WHERE project_id = ? AND entity_type IN ('observation', 'score') AND instr(body, ?) > 0
-"""
+WHERE project_id = ?2 AND entity_type IN ('observation', 'score') AND {MENTIONS}
+"""  # noqa: S608
 _PAYLOADS = """
 SELECT rowid, project_id, entity_type, entity_id, ingested_at, body FROM raw_events
 WHERE {} AND rowid > ? ORDER BY rowid LIMIT ?
 """
 _ERASE = "UPDATE raw_events SET body = ? WHERE rowid = ?"
-_EMPTY_SPANS = "UPDATE openfuse_raw_spans SET payload = x'' WHERE length(payload) > 0 AND {}"
+_EMPTY_SPANS = f"""
+UPDATE openfuse_raw_spans SET payload = x''
+WHERE rowid IN (SELECT rowid FROM openfuse_raw_spans WHERE length(payload) > 0 AND {{}} LIMIT {ROWS})
+"""  # noqa: S608
 _COUNT_SPANS = "SELECT count(*) FROM openfuse_raw_spans WHERE length(payload) > 0 AND {}"
 
 
@@ -58,7 +62,7 @@ class Deletion:
             members = self._members(trace)
             for start in range(0, len(members), ENTITIES):
                 self._delete(members[start : start + ENTITIES])
-            self._empty_spans("openfuse_trace = ?", trace_key(trace.project_id, trace.id))
+            self._empty_spans("openfuse_trace = ?", (trace_key(trace.project_id, trace.id),))
             yield number / len(traces)
         self._finish()
 
@@ -76,7 +80,7 @@ class Deletion:
         for number, (kind, table) in enumerate(TABLES.items(), start=1):
             self._empty_table(kind, table, (project_id, deleted_at))
             yield number / steps
-        self._empty_spans("project_id = ?", project_id)
+        self._empty_spans("project_id = ? AND ingested_at <= ?", (project_id, deleted_at))
         yield (steps - 1) / steps
         if self._erase:
             self._erase_events("project_id = ? AND ingested_at <= ?", (project_id, deleted_at))
@@ -96,7 +100,7 @@ class Deletion:
                 Entity(project_id, kind, one): None for (one,) in self._connection.execute(query, (id, project_id))
             }
         if self._erase:
-            keys = [key for (key,) in self._connection.execute(_MENTIONED, (project_id, id))]
+            keys = [key for (key,) in self._connection.execute(_MENTIONED, (id, project_id))]
             for entity, events in statements.history(self._connection, keys).items():
                 if any(names_trace(event, id) for event in events):
                     found[entity] = None
@@ -138,17 +142,21 @@ class Deletion:
         self.removed.entities[kind] += rows
         self.removed.rows[table] += rows
 
-    def _empty_spans(self, where: str, value: object) -> None:
+    def _empty_spans(self, where: str, values: tuple[object, ...]) -> None:
         """Spans of what is deleted must not be mapped again. They stay known by their digest: sent again, they are not kept again."""
         if not statements.has_table(self._connection, "openfuse_raw_spans"):
             return
+        emptied = 0
         if self._dry_run:
-            (gone,) = self._connection.execute(_COUNT_SPANS.format(where), (value,)).fetchone()
+            (emptied,) = self._connection.execute(_COUNT_SPANS.format(where), values).fetchone()
         else:
-            with writing(self._connection, self._patience):
-                gone = self._connection.execute(_EMPTY_SPANS.format(where), (value,)).rowcount
-        self.removed.rows["openfuse_raw_spans"] += gone
-        self.removed.erased += gone if self._erase else 0
+            some = ROWS
+            while some == ROWS:
+                with writing(self._connection, self._patience):
+                    some = self._connection.execute(_EMPTY_SPANS.format(where), values).rowcount
+                emptied += some
+        self.removed.rows["openfuse_raw_spans"] += emptied
+        self.removed.erased += emptied if self._erase else 0
 
     def _erase_events(self, where: str, values: tuple[object, ...]) -> None:
         """Every payload there is, a page in a transaction."""

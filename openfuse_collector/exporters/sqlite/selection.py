@@ -19,8 +19,9 @@ _LEAST, _KEYS = -(2**63), 2**64
 REBUILT = "CREATE TEMP TABLE openfuse_rebuilt (key INTEGER PRIMARY KEY)"
 """Keys of entities that need no second visit."""
 
-# Observations and scores name their trace in the body. Looking for the id anywhere in it selects too much at worst.
-_OF_TRACE = "((entity_type = 'trace' AND entity_id = ?1) OR instr(body, ?1) > 0)"
+MENTIONS = "instr(body, substr(json_quote(?1), 2, length(json_quote(?1)) - 2)) > 0"
+"""Observations and scores name their trace in the body. Looking for the id anywhere in it, as JSON has it, selects too much at worst."""
+_OF_TRACE = f"((entity_type = 'trace' AND entity_id = ?1) OR {MENTIONS})"
 
 
 class Page(NamedTuple):
