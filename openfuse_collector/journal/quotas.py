@@ -11,6 +11,7 @@ from openfuse_collector.journal.cursors import Cursors
 from openfuse_collector.journal.reader import Reader, Source
 from openfuse_collector.journal.segment import Segment
 from openfuse_collector.signals import Item, Origin, Signal
+from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Quotas:
         self._cursors = cursors
         self._bounds = bounds
         self._parked_bound = max_size // 4
-        self._logger = log
+        self._log = Limited(log)
         self._pipelines: dict[str, Bounded] = {}
         self._refusing: dict[tuple[Signal, str], list[Bounded]] = {}
         self._parked = metrics.gauge(
@@ -148,12 +149,14 @@ class Quotas:
 
     def _give_up(self, pipeline: Bounded, segment: Segment) -> None:
         name, cursor = pipeline.name, self._cursors.offset(pipeline.name) or 0
-        requests = self._pass(pipeline, max(cursor, segment.base), segment.end)
         pipeline.reader.skip_to(segment.end)
+        # What has been read already is on its way, and arrives when the destination is back.
+        requests = self._pass(pipeline, max(cursor, segment.base, pipeline.reader.position), segment.end)
         self._cursors.move(name, segment.end)
         self._given_up.labels(name).inc(requests)
         self._given_up_bytes.labels(name).inc(segment.end - max(cursor, segment.base))
-        self._logger.error(
+        self._log.error(
+            name,
             "a pipeline gives up its oldest requests: its destination is away for longer than its quota lasts",
             pipeline=name,
             requests=requests,
