@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openfuse_collector.journal.bounds import ORDINARY, Bounds, Refusal
 from openfuse_collector.journal.cache import DecodedCache
@@ -85,9 +85,11 @@ class Quotas:
         quota = self._pipelines[name].quota
         return quota.max_backlog if quota.max_backlog is not None or not quota.parks else self._parked_bound
 
-    def parks(self, name: str) -> bool:
-        """Whether a pipeline gives up records instead of making senders wait."""
-        return self._pipelines[name].quota.parks
+    def status(self, name: str) -> dict[str, Any]:
+        """How far a pipeline is behind and may be, in bytes, and what happens then."""
+        on_full = "park" if self._pipelines[name].quota.parks else "refuse"
+        backlog, bound = self.backlog(name), self.bound(name)
+        return {"lag_bytes": backlog, "max_backlog": bound, "on_full": on_full, "full": self.full(name)}
 
     def full(self, name: str) -> bool:
         """Whether a pipeline is so far behind that a request of ordinary size would be one too many."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from threading import Lock
 from time import monotonic
+from typing import TYPE_CHECKING
 
-from structlog.stdlib import BoundLogger
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
 
 EVERY = 60.0
 """Seconds between two lines of one kind."""
