@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from openfuse_collector.journal.config import JournalConfig
 from openfuse_collector.journal.files import Files
@@ -28,6 +28,16 @@ class Refusal(NamedTuple):
     message: str
     after: float
     """Seconds."""
+
+
+class Trouble(NamedTuple):
+    """Why the journal takes nothing."""
+
+    reason: str
+    """Label of the metric of refusals."""
+    message: str
+    since: float
+    """Epoch seconds."""
 
 
 class Bounds:
@@ -64,10 +74,16 @@ class Bounds:
         """True when the file system has less than one segment's room left."""
         return self._free - self._reserve < self._min_free
 
-    @property
-    def free(self) -> int:
-        """Bytes free on the file system, as measured last."""
-        return self._free
+    def status(self) -> dict[str, Any]:
+        """Size and bounds, in bytes; the free space as measured last."""
+        return {
+            "bytes": self._log.size,
+            "max_size": int(self._max_size),
+            "parked_bytes": self.parked,
+            "free_disk": self._free,
+            "min_free_disk": int(self._min_free),
+            "segments": len(self._log.segments),
+        }
 
     @property
     def largest(self) -> int:

@@ -8,15 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from openfuse_collector.crash_points import crash_point
-from openfuse_collector.journal.bounds import ORDINARY, Bounds
+from openfuse_collector.journal.bounds import ORDINARY, Bounds, Trouble
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.config import JournalConfig
 from openfuse_collector.journal.cursors import GRACE, Cursors
 from openfuse_collector.journal.damage import DamageReport
 from openfuse_collector.journal.errors import JournalError
+from openfuse_collector.journal.figures import Figures
 from openfuse_collector.journal.files import Files, OsFiles
 from openfuse_collector.journal.home import Home
 from openfuse_collector.journal.log import SegmentedLog
@@ -44,16 +45,6 @@ CORRUPT_COPIES = 4
 """Segments' worth of damaged files kept aside."""
 
 
-class Trouble(NamedTuple):
-    """Why the journal takes nothing."""
-
-    reason: str
-    """Label of the metric of refusals."""
-    message: str
-    since: float
-    """Epoch seconds."""
-
-
 class Journal:
     """`append` belongs to the event loop, each reader to one thread of its own, everything else happens on the writer's thread."""
 
@@ -78,7 +69,7 @@ class Journal:
         self._failing: set[str] = set()
         self._closed = False
         self._opened_at = self._appended_at = clock()
-        self._measure(metrics)
+        self._figures = Figures(metrics)
         self._damage = DamageReport(
             directory, files, metrics, log, bound=CORRUPT_COPIES * config.segment_size, min_free=config.min_free_disk
         )
@@ -92,7 +83,7 @@ class Journal:
             segments,
             segment_size=config.segment_size,
             fsync=config.fsync,
-            synced=self._fsync_seconds.observe,
+            synced=self._figures.synced,
         )
         self._blind = not self._cursors.readable and self._log.size > 0
         self._continue_behind_cursors()
@@ -101,10 +92,9 @@ class Journal:
         self._source = Source(self._log, self._tail, self._cache, files, self._damage, decode, Limited(log))
         self._bounds = Bounds(directory, config, files, self._log)
         self._quotas = Quotas(self._source, self._cursors, self._bounds, config.max_size, metrics, log)
-        self._config = config
         self.trouble: Trouble | None = None
         """Why nothing is taken at all, as of the last round of housekeeping; None while something is."""
-        self._bytes.set(self._log.size)
+        self._figures.bytes.set(self._log.size)
         self._writer = Writer(self._bounds, self._write, self.tidy, metrics, log)
 
     @classmethod
@@ -191,21 +181,11 @@ class Journal:
 
     def status(self) -> dict[str, Any]:
         """Size and bounds, in bytes."""
-        return {
-            "bytes": self._log.size,
-            "max_size": int(self._config.max_size),
-            "parked_bytes": self._bounds.parked,
-            "free_disk": self._bounds.free,
-            "min_free_disk": int(self._config.min_free_disk),
-            "segments": len(self._log.segments),
-            "refuses": self.trouble and self.trouble.reason,
-        }
+        return {**self._bounds.status(), "refuses": self.trouble and self.trouble.reason}
 
     def backlog(self, name: str) -> Mapping[str, Any]:
         """How far a pipeline is behind and may be, in bytes."""
-        bytes_, bound = self._quotas.backlog(name), self._quotas.bound(name)
-        on_full = "park" if self._quotas.parks(name) else "refuse"
-        return {"lag_bytes": bytes_, "max_backlog": bound, "on_full": on_full, "full": self._quotas.full(name)}
+        return self._quotas.status(name)
 
     def close(self) -> None:
         """Write what is queued, keep the cursors, release the directory. Readers return empty-handed from then on. Idempotent."""
@@ -230,22 +210,9 @@ class Journal:
             self._attempt("delete passed segments", self._remove_passed)
             self._attempt("measure free space", self._bounds.refresh)
         self._judge()
-        self._bytes.set(self._log.size)
+        self._figures.bytes.set(self._log.size)
         for name in list(self._readers):
-            self._lag.labels(name).set(self._tail.end - (self._cursors.offset(name) or 0))
-
-    def _measure(self, metrics: Metrics) -> None:
-        self._bytes = metrics.gauge("openfuse_journal_bytes", "Bytes in all segments of the journal.")
-        self._records = metrics.counter("openfuse_journal_records", "Requests appended to the journal.")
-        self._appended = metrics.counter(
-            "openfuse_journal_appended_bytes", "Bytes appended to the journal, headers included."
-        )
-        self._fsync_seconds = metrics.histogram(
-            "openfuse_journal_fsync_seconds", "Duration of one sync of the journal."
-        )
-        self._lag = metrics.gauge(
-            "openfuse_journal_cursor_lag_bytes", "Bytes of the journal a pipeline has not finished.", ("pipeline",)
-        )
+            self._figures.lag(name, self._quotas.backlog(name))
 
     def _continue_behind_cursors(self) -> None:
         """No offset is given out twice: where a cursor is behind the end, records that were read and finished are gone."""
@@ -302,9 +269,8 @@ class Journal:
             self._appended_at = self._clock()
             self._cache.add(entries)
             self._tail.advance(offset)
-        self._records.inc(len(batch))
-        self._appended.inc(size)
-        self._bytes.set(self._log.size)
+        self._figures.written(len(batch), size)
+        self._figures.bytes.set(self._log.size)
         return [item.position for item, _ in entries]
 
     def _commit(self, name: str, offset: int) -> None:

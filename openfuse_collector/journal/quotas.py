@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openfuse_collector.journal.bounds import ORDINARY, Bounds, Refusal
 from openfuse_collector.journal.cache import DecodedCache
@@ -11,6 +11,7 @@ from openfuse_collector.journal.cursors import Cursors
 from openfuse_collector.journal.reader import Reader, Source
 from openfuse_collector.journal.segment import Segment
 from openfuse_collector.signals import Item, Origin, Signal
+from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Quotas:
         self._cursors = cursors
         self._bounds = bounds
         self._parked_bound = max_size // 4
-        self._logger = log
+        self._log = Limited(log)
         self._pipelines: dict[str, Bounded] = {}
         self._refusing: dict[tuple[Signal, str], list[Bounded]] = {}
         self._parked = metrics.gauge(
@@ -84,9 +85,11 @@ class Quotas:
         quota = self._pipelines[name].quota
         return quota.max_backlog if quota.max_backlog is not None or not quota.parks else self._parked_bound
 
-    def parks(self, name: str) -> bool:
-        """Whether a pipeline gives up records instead of making senders wait."""
-        return self._pipelines[name].quota.parks
+    def status(self, name: str) -> dict[str, Any]:
+        """How far a pipeline is behind and may be, in bytes, and what happens then."""
+        on_full = "park" if self._pipelines[name].quota.parks else "refuse"
+        backlog, bound = self.backlog(name), self.bound(name)
+        return {"lag_bytes": backlog, "max_backlog": bound, "on_full": on_full, "full": self.full(name)}
 
     def full(self, name: str) -> bool:
         """Whether a pipeline is so far behind that a request of ordinary size would be one too many."""
@@ -148,12 +151,14 @@ class Quotas:
 
     def _give_up(self, pipeline: Bounded, segment: Segment) -> None:
         name, cursor = pipeline.name, self._cursors.offset(pipeline.name) or 0
-        requests = self._pass(pipeline, max(cursor, segment.base), segment.end)
         pipeline.reader.skip_to(segment.end)
+        # What has been read already is on its way, and arrives when the destination is back.
+        requests = self._pass(pipeline, max(cursor, segment.base, pipeline.reader.position), segment.end)
         self._cursors.move(name, segment.end)
         self._given_up.labels(name).inc(requests)
         self._given_up_bytes.labels(name).inc(segment.end - max(cursor, segment.base))
-        self._logger.error(
+        self._log.error(
+            name,
             "a pipeline gives up its oldest requests: its destination is away for longer than its quota lasts",
             pipeline=name,
             requests=requests,

@@ -16,7 +16,7 @@ from openfuse_collector.events.accumulator import Accumulator
 from openfuse_collector.events.event import Entity, Event
 
 PAGE = Path(__file__).parents[2] / "docs" / "fold.md"
-STEPS = ("assemble_log_events", "extract_tools", "usage_total", "price", "leave_out_of_sums")
+STEPS = ("assemble_log_events", "extract_tools", "usage_total", "price", "fill_unrecorded", "leave_out_of_sums")
 
 
 def test_steps_run_in_the_documented_order(monkeypatch: pytest.MonkeyPatch) -> None:
