@@ -21,7 +21,7 @@ from openfuse_collector.pipeline.search import HOPELESS, MOST_SUSPECTS, PROOFS, 
 from openfuse_collector.pipeline.worker import SUSPECT_ATTEMPTS, ExporterWorker
 from openfuse_collector.signals import Batch, Delivery
 from openfuse_collector.telemetry.metrics import Metrics
-from tests.builders import batch, event, item
+from tests.builders import batch, event, item, kept_letters
 
 FAST = RetryConfig(initial_interval=Duration(0.001), max_interval=Duration(0.002))
 WAIT = 60.0
@@ -79,8 +79,7 @@ class Rig:
     @property
     def letters(self) -> dict[str, str]:
         """Entity -> reason."""
-        found = [json.loads(path.read_text()) for path in sorted(self._directory.glob("*.json"))]
-        return {json.loads(letter["payload"])[0]["body"]["id"]: letter["reason"] for letter in found}
+        return {json.loads(letter.payload)[0]["body"]["id"]: letter.reason for letter in kept_letters(self._directory)}
 
 
 @contextmanager
