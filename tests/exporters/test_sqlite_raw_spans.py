@@ -116,13 +116,13 @@ def test_kept_spans_are_counted(path: Path) -> None:
     assert metric(metrics, name, exporter="sqlite", table="openfuse_raw_spans") == 2
 
 
-def test_events_without_a_table_are_kept_raw(path: Path) -> None:
+def test_an_entity_of_an_unknown_type_is_refused_by_name_and_nothing_is_written(path: Path) -> None:
     exporter = SqliteExporter(settings("sqlite"), SqliteConfig(path=str(path)))
     unknown = event("r1")
     unknown.entity = unknown.entity._replace(type="prompt")
-    exporter.export(batch(item([unknown, event("o1")])))
-    assert [row["entity_id"] for row in query(path, "SELECT entity_id FROM raw_events ORDER BY 1")] == ["o1", "r1"]
-    assert len(query(path, "SELECT * FROM observations")) == 1
+    with pytest.raises(PermanentError, match="prompt r1: cannot be folded"):
+        exporter.export(batch(item([unknown, event("o1")])))
+    assert query(path, "SELECT * FROM raw_events") == []
 
 
 async def test_a_file_of_an_older_version_gets_the_table(path: Path) -> None:
