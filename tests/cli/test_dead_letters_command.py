@@ -181,6 +181,26 @@ def test_without_a_collector_they_wait_for_the_next_start(start_collector: Start
 
 
 @pytest.mark.usefixtures("picky")
+def test_a_flood_of_poison_blocks_nobody(start_collector: Start, tmp_path: Path) -> None:
+    """Thousands of refusals: every neighbour is stored, every refusal is kept once, and replayed they are all there once."""
+    collector = started(start_collector, tmp_path, "flooded", "no")
+    flood = 3000
+    send(collector, "root", *(f"{'good' if number % 10 == 0 else 'poison'} {number}" for number in range(flood)))
+    collector.wait_for_rows("SELECT 1 FROM observations", at_least=1 + flood // 10)
+    kept = flood - flood // 10
+    wait_until(lambda: collector.metric("openfuse_dead_letters_kept") == kept, lambda: collector.log, 60)
+    assert len(listed(collector.journal)) == collector.metric("openfuse_dead_letters_total") == kept
+    assert collector.log.count("set aside as dead letter") <= 20
+    (collector.directory / "mood").unlink()
+    command(collector.journal, "dead-letters", "replay", "--all")
+    collector.wait_for_rows("SELECT 1 FROM observations", at_least=1 + flood)
+    wait_until(lambda: not listed(collector.journal), lambda: collector.log, 60)
+    assert len(collector.query("SELECT DISTINCT event_id FROM raw_events")) == len(
+        collector.query("SELECT event_id FROM raw_events")
+    )
+
+
+@pytest.mark.usefixtures("picky")
 def test_dropped_for_good(start_collector: Start, tmp_path: Path) -> None:
     collector = started(start_collector, tmp_path, "dropping", "no")
     send(collector, "root", "poison 1", "poison 2")
