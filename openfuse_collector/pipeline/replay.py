@@ -110,11 +110,14 @@ class Replay:
         ids = list(items)
         finished = Flag()
         self._letters.use(lambda file: file.attempt(ids, 1))
-        entry.consume(Batch(first.signal, list(items.values()), first.pipeline, None, Delivery(finished.set)))
-        while not finished.wait(0.2):
-            if self._letters.stopping.is_set():
-                self._letters.use(lambda file: file.attempt(ids, -1))
-                raise Stopped
+        try:
+            entry.consume(Batch(first.signal, list(items.values()), first.pipeline, None, Delivery(finished.set)))
+            while not finished.wait(0.2):
+                if self._letters.stopping.is_set():
+                    raise Stopped
+        except Stopped:  # an orderly end is no attempt
+            self._letters.use(lambda file: file.attempt(ids, -1))
+            raise
         removed = self._letters.change(lambda file: _remove(file, ids)) or 0
         self._count.labels(first.component).inc(len(ids))
         self._log.info(
