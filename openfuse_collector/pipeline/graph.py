@@ -109,6 +109,7 @@ class Builder:
         self._dead_letters = dead_letters
         self._graph = Graph(stopping=dead_letters.stopping)
         self._exporters: dict[ComponentID, tuple[Exporter, ExporterWorker]] = {}
+        self._ways: dict[tuple[Kind, str], list[Consumer]] = {}
         self._connectors: dict[ComponentID, tuple[Consumer, list[Exporter]]] = {}
         self._pipelines: dict[PipelineID, tuple[Consumer, list[Exporter]]] = {}
 
@@ -205,8 +206,15 @@ class Builder:
             consumers.append(consumer)
         last = consumers[0] if len(consumers) == 1 else FanOut(consumers)
         steps = Steps([self._processor(id, processor) for processor in pipeline.processors], last)
-        self._graph.entries.update({(Kind.PROCESSOR, name): entry for name, entry in steps.entries()})
+        for name, entry in steps.entries():
+            self._add_entry((Kind.PROCESSOR, name), entry)
         return (steps if pipeline.processors else last), exporters
+
+    def _add_entry(self, stage: tuple[Kind, str], entry: Consumer) -> None:
+        """A processor has one way on per destination. Which of them a letter was refused on is not known, so it is offered to all."""
+        others = self._ways.setdefault(stage, [])
+        others.append(entry)
+        self._graph.entries[stage] = entry if len(others) == 1 else FanOut(others)
 
     def _processor(self, pipeline: PipelineID, id: ComponentID) -> Step:
         """Processors are one instance per pipeline, as in the OpenTelemetry Collector."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
+from openfuse_collector.component import ComponentID, Factory, Kind
 from openfuse_collector.config.service import load
-from openfuse_collector.signals import Signal
-from tests.builders import metric
+from openfuse_collector.pipeline import graph
+from openfuse_collector.signals import Batch, Delivery, Item, Origin, Signal
+from tests.builders import RECEIVED_AT, metric
 from tests.collector_process import wait_until
 from tests.pipeline.test_graph import Machine, count, request
 
@@ -151,3 +155,47 @@ def machine_without_genai(tmp_path: Path, pipelines: str) -> Machine:
     text = CONFIG.replace("    events: {receivers: [genai], exporters: [sqlite]}\n", "").replace("genai: {}, ", "")
     path.write_text(text.replace("PIPELINES", pipelines).replace("PATH", str(tmp_path)))
     return Machine(load([str(path)], []))
+
+
+class Passes:
+    """A processor that changes nothing."""
+
+    async def start(self) -> None: ...
+
+    async def shutdown(self) -> None: ...
+
+    def process(self, batch: Batch) -> Batch:
+        return batch
+
+
+async def test_what_a_processor_refused_is_offered_to_every_destination_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each destination has processors of its own, and both refuse the same: that is one letter."""
+    passes = ComponentID("passes")
+    real = graph.factory
+
+    def known(kind: Kind, type: str) -> Factory:
+        if kind is Kind.PROCESSOR:
+            return Factory(kind, type, object, lambda settings, config: Passes())
+        return real(kind, type)
+
+    monkeypatch.setattr(graph, "factory", known)
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG.replace("PIPELINES", ONE_PIPELINE).replace("PATH", str(tmp_path)))
+    config = load([str(path)], [])
+    (id,) = (id for id in config.service.pipelines if str(id) == "traces")
+    pipelines = {
+        **config.service.pipelines,
+        id: dataclasses.replace(config.service.pipelines[id], processors=(passes,)),
+    }
+    service = dataclasses.replace(config.service, pipelines=pipelines)
+    running = Machine(dataclasses.replace(config, processors={passes: object()}, service=service))
+    await running.graph.start()
+    finished = Event()
+    refused = Item(Origin(Signal.TRACES, "otlp", RECEIVED_AT), 0, request(1), 100)
+    entry = running.graph.entries[Kind.PROCESSOR, "traces: passes"]
+    entry.consume(Batch(Signal.TRACES, [refused], "traces", None, Delivery(finished.set)))
+    assert finished.wait(60)
+    assert await running.stop()
+    assert (count(tmp_path / "a.db", "traces"), count(tmp_path / "b.db", "traces")) == (1, 1)
