@@ -11,6 +11,7 @@ import pytest
 
 from openfuse_collector.crash_points import VARIABLE
 from openfuse_collector.pipeline.letter_file import LetterFile
+from openfuse_collector.service import decode_letter
 from tests.collector_process import CollectorProcess, wait_until
 from tests.faults.fault_kit import PATIENCE, Client, Request, Rows, check, wait_stored
 from tests.faults.test_crash_points import SMALL, crash
@@ -52,13 +53,14 @@ def _execute(store: Path, statement: str) -> None:
         connection.execute(statement)
 
 
-def letters(collector: CollectorProcess, condition: str = "state != 'gone'") -> list[str]:
-    """Ids of dead letters."""
+def letters(collector: CollectorProcess) -> list[tuple[str, int]]:
+    """Of every dead letter: the observation, and when the request it was in came."""
     file = LetterFile.existing(collector.journal / "dead-letters")
     if file is None:
         return []
     with closing(file):
-        return [row["id"] for row in file.rows(condition)]
+        found = [letter for _, letter in file.letters("state != 'gone'")]
+    return [(decode_letter(letter)[0].entity.id, letter.origin.received_at) for letter in found]
 
 
 def ask(collector: CollectorProcess) -> None:
@@ -69,11 +71,15 @@ def ask(collector: CollectorProcess) -> None:
         assert file.ask_for_replay("1")
 
 
-def wait_letters(collector: CollectorProcess, number: int) -> None:
-    """Until there are so many."""
-    wait_until(
-        lambda: len(letters(collector)) == number, lambda: f"{letters(collector)}\n{collector.log[-4000:]}", PATIENCE
-    )
+def wait_letters(collector: CollectorProcess, spans: frozenset[str]) -> None:
+    """Until there are letters of just these, one each for every time their request came: one whose answer was lost comes twice."""
+
+    def there() -> bool:
+        return {observation for observation, _ in letters(collector)} == spans
+
+    wait_until(there, lambda: f"{letters(collector)}\n{collector.log[-4000:]}", PATIENCE)
+    found = letters(collector)
+    assert len(set(found)) == len(found)
 
 
 def others(requests: list[Request]) -> list[Request]:
@@ -93,10 +99,10 @@ def test_what_is_refused_is_a_letter_once(
     collector.start()
     client.resend()
     wait_stored(collector, others(requests))
-    wait_letters(collector, REFUSED)
+    wait_letters(collector, refused(requests))
     relent(collector.store)
     ask(collector)
-    wait_letters(collector, 0)
+    wait_letters(collector, frozenset())
     assert collector.stop() == 0
     check(collector, clean)
 
@@ -109,7 +115,7 @@ def test_what_is_replayed_is_stored_once(
     refuse(collector.store, refused(requests))
     Client(collector).send(requests)
     wait_stored(collector, others(requests))
-    wait_letters(collector, REFUSED)
+    wait_letters(collector, refused(requests))
     assert collector.stop() == 0
     relent(collector.store)
     ask(collector)
@@ -121,6 +127,6 @@ def test_what_is_replayed_is_stored_once(
     wait_until(lambda: not collector.running, lambda: f"{point} was never passed:\n{collector.log}", PATIENCE)
     collector.environment.clear()
     collector.start()
-    wait_letters(collector, 0)
+    wait_letters(collector, frozenset())
     assert collector.stop() == 0
     check(collector, clean)

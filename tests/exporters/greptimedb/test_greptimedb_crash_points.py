@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from greptimedb_kit import Server
 from stores_compared import TABLES, by_name
-from test_greptimedb_collector import CONFIG, SPANS, TRACES, request, send, settings_for, stored
+from test_greptimedb_collector import CHILDREN, CONFIG, SPANS, TRACES, request, send, settings_for, stored
 
 from openfuse_collector.crash_points import POINTS, VARIABLE
 from openfuse_collector.events.columns import COLUMNS
@@ -103,3 +107,33 @@ def check(server: Server, clean: Path) -> None:
         events = {event for (event,) in connection.execute("SELECT event_id FROM raw_events")}
     assert {row["event_id"] for row in server.table("raw_events")} == events
     assert len(server.visible("traces_tags", "traces")) == TRACES
+
+
+EPOCH = ("greptimedb.epoch.after",)
+EPOCH_LONG = ("greptimedb.epoch.before", "greptimedb.epoch.before:2", "greptimedb.epoch.after:2")
+
+
+@pytest.mark.parametrize("point", [*EPOCH, *(pytest.param(point, marks=pytest.mark.long) for point in EPOCH_LONG)])
+def test_a_command_that_died_is_finished_by_the_next_one(point: str, faulty: Server, start_collector: Start) -> None:
+    """Between telling collectors of its first write and of its last. What the collector remembers brings nothing back."""
+    sets = {**settings_for(faulty), **QUIET}
+    collector = start_collector(arguments=["--config", str(CONFIG)], sets=sets)
+    for number in range(1 + CHILDREN):
+        for trace in range(3):
+            send(collector, request(trace, number))
+    wait_until(lambda: stored(faulty) == (3 + 3 * CHILDREN, 3), lambda: collector.log[-4000:], PATIENCE)
+    assert delete(sets, trace=1, environment={VARIABLE: point}) == -9
+    assert delete(sets, trace=1) in (0, 1)  # 1: there is nothing left to delete
+    send(collector, request(3, 0))
+    left = (3 + 2 * CHILDREN, 3)
+    wait_until(lambda: stored(faulty) == left and gone_over(faulty), lambda: collector.log[-4000:], PATIENCE)
+    assert collector.stop() == 0, collector.log
+    assert stored(faulty) == left
+
+
+def delete(sets: Mapping[str, Any], trace: int, environment: Mapping[str, str] | None = None) -> int:
+    """The exit code of the command, run while a collector is running."""
+    settings = [part for key, value in sets.items() for part in ("--set", f"{key}={value}")]
+    id = (trace + 1).to_bytes(16, "big").hex()
+    command = [sys.executable, "-m", "openfuse_collector", "delete", "trace", id, "--yes", "--config", str(CONFIG)]
+    return subprocess.run([*command, *settings], env={**os.environ, **(environment or {})}, timeout=PATIENCE).returncode
