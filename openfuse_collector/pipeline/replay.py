@@ -19,6 +19,7 @@ from openfuse_collector.pipeline.letter import DeadLetter, item_of
 from openfuse_collector.pipeline.letter_file import LetterFile
 from openfuse_collector.pipeline.retry import Stopped
 from openfuse_collector.signals import Batch, Delivery, Item
+from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
 POLL_SECONDS = 1.0
@@ -48,7 +49,7 @@ class Replay:
         self._letters = letters
         self._entries = entries
         self._decode = decode
-        self._log = log
+        self._log, self._limited = log, Limited(log)
         self._stopping = Flag()
         self._thread = Thread(target=self._run, name="dead letters", daemon=True)
         self._at_work: dict[Stage, Thread] = {}
@@ -77,7 +78,7 @@ class Replay:
                 for stage in self._letters.use(LetterFile.to_replay) or ():
                     self._set_to_work(stage)
             except (sqlite3.Error, OSError) as error:
-                self._log.warning("dead letters cannot be read, will retry", error=str(error))
+                self._limited.warning("unreadable", "dead letters cannot be read, will retry", error=str(error))
             self._stopping.wait(POLL_SECONDS)
 
     def _set_to_work(self, stage: Stage) -> None:
@@ -98,7 +99,9 @@ class Replay:
         except Stopped:
             return
         except (sqlite3.Error, OSError) as error:
-            self._log.warning("dead letters cannot be replayed, will retry", component=component, error=str(error))
+            self._limited.warning(
+                component, "dead letters cannot be replayed, will retry", component=component, error=str(error)
+            )
 
     def _offer(self, entry: Consumer | None, letters: Sequence[Letter]) -> None:
         """Offer letters that can travel in one batch, and wait until that is over. Raises Stopped."""

@@ -8,12 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from openfuse_collector.component import ComponentID, Consumer, Kind
 from openfuse_collector.config.types import Duration
 from openfuse_collector.errors import PermanentError, RetryableError
+from openfuse_collector.pipeline import replay as replay_module
 from openfuse_collector.pipeline.dead_letters import DeadLetters
+from openfuse_collector.pipeline.letter_file import NAME
 from openfuse_collector.pipeline.replay import MOST_ATTEMPTS, Replay
 from openfuse_collector.pipeline.retry import RetryConfig, Stopped
 from openfuse_collector.pipeline.stages import Step, Steps
@@ -246,3 +250,22 @@ def test_a_stop_before_the_letters_were_offered_is_no_attempt(tmp_path: Path) ->
     for _ in range(MOST_ATTEMPTS + 1):
         machine.replay._replay(Kind.EXPORTER, "store")
     assert machine.waiting() == 1
+
+
+def test_a_file_that_cannot_be_read_is_told_once_not_every_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / NAME).mkdir()
+    monkeypatch.setattr(replay_module, "POLL_SECONDS", 0.001)
+    machine, looks = Machine(tmp_path), threading.Semaphore(0)
+    tend = machine.letters.tend
+
+    def look() -> None:
+        looks.release()
+        tend()
+
+    monkeypatch.setattr(machine.letters, "tend", look)
+    with capture_logs() as logs, machine.running():
+        for _ in range(5):
+            assert looks.acquire(timeout=WAIT)
+    assert len([line for line in logs if line["event"].startswith("dead letters cannot be read")]) == 1
