@@ -59,7 +59,7 @@ def trace_command(
     with opened(path, exporter, sources, sets) as chosen:
         traces, missing = _found(chosen, ids, None if project is None else clean(project))
         for id in missing:
-            click.echo(f"{chosen.store.where}: no trace {id}", err=True)
+            click.echo(f"{chosen.store.where}: no trace {id} (a deletion takes whole ids)", err=True)
         if traces:
             names = ", ".join(f"{trace.id} of project {trace.project_id}" for trace in traces[:5])
             more = f" and {len(traces) - 5:,} more" if len(traces) > 5 else ""

@@ -44,7 +44,7 @@ def test_verify(kit: StoreKit) -> None:
     damage(kit)
     found = call(kit, "verify")
     assert found.exit_code == 1
-    assert "6 entities, 1 rows with discrepancies" in found.stdout
+    assert "6 entities, 1 row with discrepancies" in found.stdout
     assert "no row although its events make one" in found.stdout
     assert "p t1" in found.stdout
     assert call(kit, "verify", "--table", "scores").exit_code == 0
@@ -79,10 +79,10 @@ def test_rebuild(kit: StoreKit) -> None:
     store(kit, conversation("t1"), conversation("t2"))
     damage(kit)
     told = call(kit, "rebuild", "--dry-run")
-    assert "6 entities, 1 rows would change (dry run)" in told.stdout, told.output
+    assert "6 entities, 1 row would change (dry run)" in told.stdout, told.output
     assert ids(kit) == {"t1-o", "t1-s", *SECOND}
     done = call(kit, "rebuild", "--table", "traces")
-    assert (done.exit_code, "2 entities, 1 rows changed" in done.stdout) == (0, True), done.output
+    assert (done.exit_code, "2 entities, 1 row changed" in done.stdout) == (0, True), done.output
     assert ids(kit) == FIRST | SECOND
     assert "6 entities, 0 rows changed" in call(kit, "rebuild").stdout
 
@@ -127,7 +127,7 @@ def test_delete_trace(kit: StoreKit) -> None:
     store(kit, conversation("t1"), conversation("t2"))
     before = contents(kit)
     told = call(kit, "delete", "trace", "t1", "--dry-run")
-    assert "1 traces, 1 observations, 1 scores would be deleted (dry run)" in told.stdout, told.output
+    assert "1 trace, 1 observation, 1 score would be deleted (dry run)" in told.stdout, told.output
     asked = call(kit, "delete", "trace", "t1")
     assert asked.exit_code == 1
     assert "say --yes, or look first with --dry-run" in asked.stderr
@@ -135,7 +135,7 @@ def test_delete_trace(kit: StoreKit) -> None:
     done = call(kit, "delete", "trace", "t1", "t3", "--yes")
     assert done.exit_code == 1
     assert "no trace t3" in done.stderr
-    assert "1 traces, 1 observations, 1 scores deleted" in done.stdout
+    assert "1 trace, 1 observation, 1 score deleted" in done.stdout
     assert ids(kit) == SECOND
     assert call(kit, "verify").exit_code == 0
 
@@ -173,7 +173,7 @@ def test_delete_project(kit: StoreKit) -> None:
     store(kit, conversation("t1"), conversation("t2", project="q"))
     result = call(kit, "delete", "project", "p", "--yes", "--erase")
     assert result.exit_code == 0, result.output
-    assert "1 traces, 1 observations, 1 scores deleted" in result.stdout
+    assert "1 trace, 1 observation, 1 score deleted" in result.stdout
     assert "not erased: " in result.stdout
     assert ids(kit) == SECOND
     assert call(kit, "verify").exit_code == 0
@@ -185,9 +185,9 @@ def test_retention(kit: StoreKit) -> None:
     assert (nothing.exit_code, "nothing expires" in nothing.stderr) == (0, True)
     sets = {f"exporters.{kit.kind}.retention.default": "30d"}
     told = call(kit, "retention", "--dry-run", sets=sets)
-    assert "1 traces, 1 observations, 1 scores would be removed (dry run)" in told.stdout, told.output
+    assert "1 trace, 1 observation, 1 score would be removed (dry run)" in told.stdout, told.output
     done = call(kit, "retention", sets=sets)
-    assert (done.exit_code, "1 traces, 1 observations, 1 scores removed" in done.stdout) == (0, True), done.output
+    assert (done.exit_code, "1 trace, 1 observation, 1 score removed" in done.stdout) == (0, True), done.output
     assert ids(kit) == SECOND
     assert call(kit, "verify").exit_code == 0
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from openfuse_collector.cli.views.counted import counted
 from openfuse_collector.cli.views.format import one_line
 from openfuse_collector.cli.views.rebuild import NAMES, failure_lines
 from openfuse_collector.store.rebuild import (
@@ -34,7 +35,7 @@ WHOLE_ROWS = {
 def verdict_lines(report: Report, where: str) -> Iterator[str]:
     """The findings, for people."""
     checked = sum(table.checked for table in report.tables.values())
-    yield f"{where}: {checked:,} entities, {report.discrepancies:,} rows with discrepancies"
+    yield f"{where}: {counted(checked, 'entity', 'entities')}, {counted(report.discrepancies, 'row')} with discrepancies"
     found = [
         (f"{NAMES[kind]}.{what}" if what not in WHOLE_ROWS else NAMES[kind], what, rows, table.examples.get(what, []))
         for kind, table in report.tables.items()

@@ -47,7 +47,7 @@ class SqliteOperations:
         """Raises CollectorError where there is no file, or another kind of file."""
         if not Path(self._config.path).is_file():
             raise CollectorError(
-                f"no store at {self.where}: start one with `openfuse-collector run`, or name it with --store"
+                f"no store at {self.where}: start one with `openfuse-collector run`, or name it with --store or OPENFUSE_STORE"
             )
         with closing(self._reader()) as reader:
             if not statements.has_table(reader, "openfuse_schema_migrations"):
