@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import structlog
 
 from openfuse_collector.component import Kind
-from openfuse_collector.config.service import DeadLettersConfig
 from openfuse_collector.pipeline.letter import DeadLetter, payload_of, spans_of
+from openfuse_collector.pipeline.letter_config import DeadLettersConfig
 from openfuse_collector.pipeline.letter_file import NAME, LetterFile
 from openfuse_collector.pipeline.retry import RetryConfig, pause
 from openfuse_collector.signals import Item, Signal
