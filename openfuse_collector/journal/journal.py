@@ -160,20 +160,22 @@ class Journal:
         wants: Callable[[Origin], bool],
         quota: Quota = DEFAULT_QUOTA,
         after: str = "",
+        formerly: str = "",
     ) -> Reader:
         """The way of pipeline `name` through the log, limited to records whose origin it `wants`.
 
         It begins at `start` (the cursor the store behind it kept), else at the journal's own cursor of that name, else, for a
-        new name, where the pipeline called `after` is, else at the end of the log.
+        new name, where the pipeline called `after` is, else at the end of the log. Where there is a cursor called `formerly`, the
+        same reader had that name the last time, and `name` may have been another's: it begins at the lower of the two.
 
         Raises JournalError when the name is taken or the cursor cannot be written.
         """
         if name in self._readers:
             raise JournalError(f"pipeline {name} reads the journal already")
         try:
-            known = self._cursors.offset(name)
-            position = self._begin(name, start, self._cursors.offset(after) if known is None else known)
-            self._cursors.claim(name, position)
+            known = self._known(name, formerly)
+            position = self._begin(name, start, self._cursors.least(after) if known is None else known)
+            self._cursors.claim(name, position, instead_of=formerly)
         except OSError as error:
             raise JournalError(f"cannot keep a journal cursor for {name}: {error}") from error
         reader = Reader(
@@ -229,6 +231,10 @@ class Journal:
             self._logger.warning("journal ends before a cursor, continuing there", end=end, cursor=highest)
         if highest > end or not self._log.segments:
             self._log.roll(max(end, highest))
+
+    def _known(self, name: str, formerly: str) -> int | None:
+        known = self._cursors.offset(name)
+        return known if self._cursors.offset(formerly) is None else self._cursors.least(name, formerly)
 
     def _begin(self, name: str, start: int | None, known: int | None) -> int:
         """Where a pipeline begins; in doubt with what it may have had already, never behind something it may not have had.

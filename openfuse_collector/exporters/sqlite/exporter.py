@@ -15,6 +15,7 @@ from openfuse_collector.exporters.sqlite.store import Store
 from openfuse_collector.signals import Batch
 from openfuse_collector.store.enrichment import configured_enrichment
 from openfuse_collector.store.upkeep import Upkeep
+from openfuse_collector.telemetry.limited import Limited
 
 UNSTORABLE = (
     sqlite3.DataError,
@@ -32,6 +33,7 @@ class SqliteExporter:
 
     def __init__(self, settings: Settings, config: SqliteConfig) -> None:
         self._settings = settings
+        self._log = Limited(settings.log)
         self._path = config.path
         self._open = partial(Store, config, configured_enrichment(settings))
         try:
@@ -74,7 +76,7 @@ class SqliteExporter:
             changes = self._store.write(events, cursor, spans)
         except UNSTORABLE as error:
             raise PermanentError(f"{type(error).__name__}: {error}") from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise RetryableError(f"{self._path}: {error}") from error
         self._raw.inc(len(changes.raw))
         self._known.inc(len(events) - len(changes.raw))
@@ -95,9 +97,12 @@ class SqliteExporter:
         self._store = self._open()
 
     def _copy_dead_letters(self) -> None:
-        """Copies for people who look into the store; the files beside the journal are what counts."""
+        """Copies for people who look into the store. The file beside the journal is what counts, so no batch waits for them."""
         dead_letters = self._settings.dead_letters
-        letters, gone = dead_letters.changes()
-        if letters or gone:
-            self._store.copy(letters, gone)
-            dead_letters.copied(letters, gone)
+        try:
+            letters, gone = dead_letters.changes()
+            if letters or gone:
+                self._store.copy(letters, gone)
+                dead_letters.copied(letters, gone)
+        except (sqlite3.Error, OSError) as error:
+            self._log.warning("copies", "dead letters are not copied into the store, will try again", error=str(error))
