@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.text import clean
-from openfuse_collector.exporters.greptimedb import epoch, horizons, pages, probe
+from openfuse_collector.exporters.greptimedb import dead_letters, epoch, horizons, pages, probe
 from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
 from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
+from openfuse_collector.exporters.greptimedb.schema import DEAD_LETTERS
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
 from openfuse_collector.store.deletion import names_trace, tombstone
@@ -69,8 +70,10 @@ class Removal:
         """Project by project: first the limit, which collectors heed from their next batch on, then the rows."""
         if not retention.limited:
             return
-        found = self._sql.rows(f"{select(('`project_id`',), '`raw_events`', 'TRUE')} GROUP BY `project_id`")
-        limits = [(id, cutoff - 1) for (id,) in found if (cutoff := retention.cutoff(id, now)) is not None]
+        tables = ("raw_events", DEAD_LETTERS.name)
+        answers = self._ask([select(("DISTINCT `project_id`",), quoted(table), "TRUE") for table in tables])
+        found = sorted({id for rows in answers for (id,) in rows})
+        limits = [(id, cutoff - 1) for id in found if (cutoff := retention.cutoff(id, now)) is not None]
         if not self._dry_run:
             known = horizons.read(self._sql.rows)
             for project, until in limits:
@@ -78,6 +81,8 @@ class Removal:
                     horizons.expire(self._sql, project, until)
             epoch.bump(self._sql, "retention")
         for number, (project, until) in enumerate(limits):
+            expired = dead_letters.expire(self._sql, project, until, dry_run=self._dry_run)
+            self.removed.rows[DEAD_LETTERS.name] += expired
             for share in self._sweep(project, until):
                 yield (number + share) / len(limits)
 

@@ -38,6 +38,7 @@ class SqliteExporter:
             self._store = self._open()
         except (sqlite3.Error, OSError) as error:
             raise CollectorError(f"exporters::{settings.id}: cannot open {config.path}: {error}") from error
+        self._keeps_copies = settings.dead_letters.keep_copies(str(settings.id))
         self._upkeep = Upkeep(settings, config.retention, partial(SqliteOperations, config))
         metrics, id = settings.metrics, str(settings.id)
         written = metrics.counter("openfuse_store_written_rows", "Rows the store has committed.", ["exporter", "table"])
@@ -96,6 +97,8 @@ class SqliteExporter:
 
     def _copy_dead_letters(self) -> None:
         """Copies for people who look into the store; the files beside the journal are what counts."""
+        if not self._keeps_copies:
+            return
         dead_letters = self._settings.dead_letters
         letters, gone = dead_letters.changes()
         if letters or gone:
