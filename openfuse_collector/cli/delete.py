@@ -52,7 +52,7 @@ def trace_command(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Delete traces with their observations and scores.
+    """Delete traces with their observations, scores and dataset run items.
 
     A trace stays deleted until something new is received of it; what was received before and is sent again is nothing new.
     """

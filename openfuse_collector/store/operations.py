@@ -61,7 +61,7 @@ class Deleting(Protocol):
     removed: Removed
 
     def traces(self, traces: Sequence[Entity]) -> Iterator[float]:
-        """Traces with their observations and scores."""
+        """Traces with their observations, scores and dataset run items."""
         ...
 
     def project(self, project_id: str) -> Iterator[float]:

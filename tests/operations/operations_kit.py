@@ -211,7 +211,12 @@ def assert_shares(shares: list[float]) -> None:
     assert all(0 <= share <= 1 for share in shares)
 
 
-PROJECTIONS = {"trace": "traces", "observation": "observations", "score": "scores"}
+PROJECTIONS = {
+    "trace": "traces",
+    "observation": "observations",
+    "score": "scores",
+    "dataset_run_item": "dataset_run_items",
+}
 
 
 def shown(kit: StoreKit) -> dict[Entity, int]:
@@ -250,7 +255,12 @@ def said(
     **body: Any,
 ) -> Event:
     """An event received `at` milliseconds after the beginning; with `mapping` it was made from a span."""
-    types = {"observation": "span-create", "trace": "trace-create", "score": "score-create"}
+    types = {
+        "observation": "span-create",
+        "trace": "trace-create",
+        "score": "score-create",
+        "dataset_run_item": "dataset-run-item-create",
+    }
     body = {"id": id, **({"value": 1, "name": "quality"} if kind == "score" else {}), **body}
     name = event or f"{kind}-{id}-{at}"
     metadata = None if mapping is None else {"source": f"{kind}-{id}", "mapping": mapping}

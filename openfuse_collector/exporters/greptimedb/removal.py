@@ -18,7 +18,7 @@ from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.schema import DEAD_LETTERS
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
-from openfuse_collector.store.deletion import names_trace, tombstone
+from openfuse_collector.store.deletion import OF_TRACE, names_trace, tombstone
 from openfuse_collector.store.horizon import OPEN, Horizons, is_alive
 from openfuse_collector.store.operations import Removed
 from openfuse_collector.store.present import Present
@@ -45,7 +45,7 @@ class Removal:
         self._dry_run = dry_run
 
     def traces(self, traces: Sequence[Entity]) -> Iterator[float]:
-        """Each with its observations and scores, itself last: until then it is found again."""
+        """Each with its observations, scores and run items, itself last: until then it is found again."""
         known = horizons.read(self._sql.rows)
         for number, trace in enumerate(traces, start=1):
             members = self._members(trace)
@@ -87,7 +87,7 @@ class Removal:
                 yield (number + share) / len(limits)
 
     def _members(self, trace: Entity) -> list[Entity]:
-        """The observations and scores of a trace, then the trace.
+        """The observations, scores and run items of a trace, then the trace.
 
         Those that have rows say so in a column. Some may have raw events only, because a collector is just writing them: they are looked
         for among what was received around the time of the others, and lately. Reading the bodies of all events would take hours.
@@ -95,7 +95,7 @@ class Removal:
         project, _, id = trace
         found: dict[Entity, None] = {}
         of_trace = f"`project_id` = {literal(clean(project))} AND `trace_id` = {literal(clean(id))}"
-        for kind in ("observation", "score"):
+        for kind in OF_TRACE:
             rows = self._sql.rows(select(("DISTINCT `id`",), quoted(PROJECTIONS[kind]), of_trace))
             found |= {Entity(project, kind, one): None for (one,) in rows}
         times = [
