@@ -18,6 +18,7 @@ from openfuse_collector.exporters.greptimedb.compared import compared, side_rows
 from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.kept_spans import kept_spans
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
+from openfuse_collector.exporters.greptimedb.side_tables import EMPTIED
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
 from openfuse_collector.store.horizon import OPEN, Horizons
@@ -89,13 +90,22 @@ class Rebuild:
         """Count the rows that no raw event stands behind, and remove them with `prune`."""
         kinds = [kind for kind in PROJECTIONS if self._selection.entity_type in (None, kind)]
         for number, kind in enumerate(kinds):
-            for page in pages.row_pages(self._sql.rows, kind, self._selection):
+            for share in self._orphans(kind, prune=prune):
+                yield (number + share) / len(kinds)
+
+    def _orphans(self, kind: str, *, prune: bool) -> Iterator[float]:
+        """Rows first, then side rows: of an entity that has a row they are counted, and removed, with it."""
+        query, chosen, counted = self._sql.rows, self._selection, Visited()
+        sides = [pages.side_pages(query, table, kind, chosen) for table in EMPTIED[kind]]
+        for number, found in enumerate((pages.row_pages(query, kind, chosen), *sides)):
+            for page in found:
                 known = probe.known(self._writer.ask, page.entities)
-                found = [entity for entity in page.entities if entity not in known]
-                if found and prune and not self._dry_run:
-                    self._write(Changes(gone=found), found)
-                self.report.table(kind).orphans((entity.project_id, entity.id) for entity in found)
-                yield (number + page.share) / len(kinds)
+                orphans = [one for one in page.entities if one not in known and one not in counted]
+                counted.add(orphans)
+                if orphans and prune and not self._dry_run:
+                    self._write(Changes(gone=orphans), orphans)
+                self.report.table(kind).orphans(((one.project_id, one.id) for one in orphans), sides=number > 0)
+                yield (number + page.share) / (1 + len(sides))
 
     def _rebuild(self, entities: Sequence[Entity], mapped: Mapped, sources: Collection[str]) -> list[Entity]:
         """Counts the entities of a page; those of a dry run that differ are given back instead, to be looked at once more."""

@@ -15,7 +15,7 @@ from openfuse_collector.exporters.greptimedb import dead_letters, epoch, horizon
 from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
 from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
-from openfuse_collector.exporters.greptimedb.schema import DEAD_LETTERS
+from openfuse_collector.exporters.greptimedb.schema import DEAD_LETTERS, RAW_EVENTS, RAW_SPANS
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
 from openfuse_collector.store.deletion import OF_TRACE, names_trace, tombstone
@@ -52,19 +52,22 @@ class Removal:
             for start in range(0, len(members), pages.PAGE_ENTITIES):
                 self._bury(members[start : start + pages.PAGE_ENTITIES], known)
             yield number / len(traces)
-        self._say_what_stays()
+        self._say_what_stays(bool(traces))
 
     def project(self, project_id: str) -> Iterator[float]:
         """A tombstone for the project first: from then on nothing old comes back, whatever still waits in a journal."""
-        newest = self._sql.rows(
-            select(("max(`ingested_at`)",), "`raw_events`", f"`project_id` = {literal(clean(project_id))}")
-        )[0][0]
+        of_project = f"`project_id` = {literal(clean(project_id))}"
+        tables = (RAW_EVENTS.name, RAW_SPANS.name)
+        newest, newest_span = (
+            rows[0][0]
+            for rows in self._ask([select(("max(`ingested_at`)",), quoted(table), of_project) for table in tables])
+        )
         at = max(_now(), newest or 0)
         if not self._dry_run:
             horizons.delete(self._sql, project_id, at)
             epoch.bump(self._sql, DELETED)
         yield from self._sweep(project_id, at)
-        self._say_what_stays()
+        self._say_what_stays(newest is not None or newest_span is not None)
 
     def expire(self, retention: RetentionConfig, now: int) -> Iterator[float]:
         """Project by project: first the limit, which collectors heed from their next batch on, then the rows."""
@@ -177,14 +180,19 @@ class Removal:
         for flush in self._writer.write([Part(changes, len(events))]):
             self.removed.rows += flush.removed
 
-    def _say_what_stays(self) -> None:
+    def _say_what_stays(self, raw: bool) -> None:
+        """`raw` says whether there are raw events or kept spans of what is deleted."""
         if self._erase:
-            self.removed.remaining += [
-                "raw_events and openfuse_raw_spans refuse deletes in GreptimeDB: payloads stay there until the lifetime (ttl) of the "
-                "database or table is over; ALTER TABLE `raw_events` SET 'ttl' = '…' shortens it for everybody",
+            self.removed.kept = raw
+            if raw:
+                self.removed.remaining.append(
+                    "raw_events and openfuse_raw_spans refuse deletes in GreptimeDB: payloads stay there until the lifetime (ttl) of "
+                    "the database or table is over; how to be rid of them sooner is in docs/operations.md"
+                )
+            self.removed.remaining.append(
                 "journals keep requests as they came until every pipeline is past them (and for journal.retain), "
-                "dead letters until they are deleted, backups for as long as you keep them",
-            ]
+                "dead letters until they are deleted, backups for as long as you keep them"
+            )
 
 
 def _now() -> int:

@@ -191,6 +191,7 @@ class Deletion:
         busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._connection.execute("PRAGMA busy_timeout = 0")
         if busy:
+            self.removed.kept = True
             self.removed.remaining.append(
                 "the write-ahead log could not be emptied because somebody reads the store all the time: "
                 "what was erased is in the file beside it until the collector stops"
