@@ -153,7 +153,8 @@ class GreptimedbExporter:
             self._write(batch)
 
     def _write(self, batch: Batch) -> None:
-        events = [event for item in batch.items for event in item.data]
+        announced = [event for item in batch.items for event in item.announced]
+        events = self._projector.with_announcements([event for item in batch.items for event in item.data], announced)
         spans = [(item.origin, span) for item in batch.items for span in item.spans]
         received = _received(events)
         if received is not None:
@@ -173,7 +174,8 @@ class GreptimedbExporter:
     def _forget(self, batch: Batch | None) -> None:
         """After a failure: everything remembered, and that the entities of the batch, if given, were left in any known state."""
         self._projector.forget()
-        events = [] if batch is None else [event for item in batch.items for event in item.data]
+        items = () if batch is None else batch.items
+        events = [event for item in items for event in (*item.data, *item.announced)]
         received = _received(events)
         if received is not None:
             self._settle.doubt(received, {event.entity for event in events})

@@ -66,19 +66,20 @@ class SqliteExporter:
     def export(self, batch: Batch) -> None:
         """Write one batch and its cursor in one transaction."""
         events = [event for item in batch.items for event in item.data]
+        announced = [event for item in batch.items for event in item.announced]
         spans = [(item.origin, span) for item in batch.items for span in item.spans]
         cursor = None if batch.end is None else (self._settings.instance, batch.pipeline, batch.end)
         try:
             if self._store.replaced():
                 self._reopen()
             self._copy_dead_letters()
-            changes = self._store.write(events, cursor, spans)
+            changes = self._store.write(events, cursor, spans, announced)
         except UNSTORABLE as error:
             raise PermanentError(f"{type(error).__name__}: {error}") from error
         except sqlite3.Error as error:
             raise RetryableError(f"{self._path}: {error}") from error
         self._raw.inc(len(changes.raw))
-        self._known.inc(len(events) - len(changes.raw))
+        self._known.inc(changes.events - len(changes.raw))
         self._spans.inc(changes.spans)
         for kind in TABLES.keys() & changes.rows.keys():
             self._rows[kind].inc(len(changes.rows[kind]))
