@@ -59,11 +59,11 @@ def report_lines(report: Report, where: str, *, cost: bool, pruned: bool, dry_ru
     for kind, name in NAMES.items():
         if (table := report.tables.get(kind)) is not None:
             counts = f"{table.checked:12,}{table.changed:10,}{table.added:10,}{table.removed:10,}"
-            yield f"{name:18}{counts}{table.without_events:12,}"
+            yield f"{name:18}{counts}{table.without_events + table.left_behind:12,}"
     yield from _column_lines(report)
     if cost:
         yield from _cost_lines(report)
-    orphans = sum(table.without_events for table in tables)
+    orphans = sum(table.without_events + table.left_behind for table in tables)
     if orphans and not (pruned and not dry_run):
         yield f"\n{counted(orphans, 'row')} without a raw event; --prune removes what has none"
     yield from failure_lines(report, "could not be rebuilt and stay as they are")

@@ -12,6 +12,7 @@ from openfuse_collector.cli.views.format import one_line
 from openfuse_collector.cli.views.rebuild import NAMES, failure_lines
 from openfuse_collector.store.rebuild import (
     DOUBLED,
+    LEFT_BEHIND,
     MISSING,
     UNWANTED,
     WITHOUT_EVENTS,
@@ -28,6 +29,7 @@ WHOLE_ROWS = {
     UNWANTED: "a row although its events make none (deleted or expired)",
     DOUBLED: "rows beside the one",
     WITHOUT_EVENTS: "a row, but no raw event",
+    LEFT_BEHIND: "side rows, but neither a row nor a raw event",
 }
 """What may be wrong with rows as a whole, in words."""
 
@@ -85,6 +87,7 @@ def _counts(table: TableReport) -> dict[str, int]:
         UNWANTED: table.removed,
         DOUBLED: table.doubled,
         WITHOUT_EVENTS: table.without_events,
+        LEFT_BEHIND: table.left_behind,
     }
     return {**whole, **dict(table.columns.most_common())}
 

@@ -28,6 +28,7 @@ _CURSOR = "SELECT position FROM openfuse_cursors WHERE instance = ? AND pipeline
 class SqliteOperations:
     """One file. Opened at the first use, read-only until something is to be written."""
 
+    erases = True
     failures: tuple[type[Exception], ...] = (sqlite3.Error,)
 
     def __init__(self, config: SqliteConfig) -> None:
