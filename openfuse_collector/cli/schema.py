@@ -61,7 +61,8 @@ def apply_command(sources: tuple[str, ...], sets: tuple[str, ...], exporter: str
 
     config = _store(sources, sets, exporter)
     by = "openfuse-collector schema apply"
-    statements = _asking(lambda: migrations.apply(SqlClient(config), config, by, int(partitions)))
+    with SqlClient(config) as client:
+        statements = _asking(lambda: migrations.apply(client, config, by, int(partitions)))
     click.echo(f"database {config.database}: {statements} statements applied" if statements else "nothing was missing")
 
 
@@ -74,7 +75,8 @@ def diff_command(sources: tuple[str, ...], sets: tuple[str, ...], exporter: str 
     from openfuse_collector.exporters.greptimedb.sql import SqlClient
 
     config = _store(sources, sets, exporter)
-    found = _asking(lambda: list(migrations.differences(SqlClient(config), config.database)))
+    with SqlClient(config) as client:
+        found = _asking(lambda: list(migrations.differences(client, config.database)))
     for difference in found:
         click.echo(f"-- {difference.what}")
         if difference.statement:

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import structlog
 
 from openfuse_collector.component import Kind
-from openfuse_collector.config.service import DeadLettersConfig
 from openfuse_collector.crash_points import crash_point
 from openfuse_collector.pipeline.letter import DeadLetter, payload_of, spans_of
+from openfuse_collector.pipeline.letter_config import DeadLettersConfig
 from openfuse_collector.pipeline.letter_file import NAME, LetterFile
 from openfuse_collector.pipeline.retry import RetryConfig, pause
 from openfuse_collector.signals import Item, Signal
@@ -59,6 +59,8 @@ class DeadLetters:
         self._group: list[DeadLetter] = []
         self._group_bytes = 0
         self._version = 0
+        self._keeper = ""
+        """Id of the exporter that keeps copies."""
         self._to_tell = True
         """Whether a store may have something to copy or to remove."""
         self._count = metrics.counter(
@@ -126,8 +128,14 @@ class DeadLetters:
                 )
                 pause(self.stopping, delay)
 
+    def keep_copies(self, store: str) -> bool:
+        """Whether the exporter with this id is the one that keeps copies: the first to ask is."""
+        with self._lock:
+            self._keeper = self._keeper or store
+            return self._keeper == store
+
     def changes(self) -> tuple[list[DeadLetter], list[str]]:
-        """For a store that keeps copies: letters it has no copy of yet, and ids of letters it should no longer have, some
+        """For the store that keeps copies: letters it has no copy of yet, and ids of letters it should no longer have, some
         hundred at a time. Raises sqlite3.Error, OSError."""
         if not self._to_tell:
             return [], []

@@ -32,7 +32,7 @@ class StatementError(CallError):
 class SqlClient:
     """Thread-safe: every thread has its own connection. Goes on to the next endpoint when one does not answer.
 
-    Raises CollectorError when the certificate files cannot be used.
+    To be closed, or used as a context. Raises CollectorError when the certificate files cannot be used.
     """
 
     def __init__(self, config: GreptimedbConfig) -> None:
@@ -43,6 +43,12 @@ class SqlClient:
         self._headers = _headers(config)
         self._local = threading.local()
         self._open: set[HTTPConnection] = set()
+
+    def __enter__(self) -> SqlClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def rows(self, statement: str, database: str | None = None) -> Rows:
         """The rows of a query. Times are integers in the unit of their column. Raises CallError."""

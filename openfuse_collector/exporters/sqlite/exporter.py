@@ -40,6 +40,7 @@ class SqliteExporter:
             self._store = self._open()
         except (sqlite3.Error, OSError) as error:
             raise CollectorError(f"exporters::{settings.id}: cannot open {config.path}: {error}") from error
+        self._keeps_copies = settings.dead_letters.keep_copies(str(settings.id))
         self._upkeep = Upkeep(settings, config.retention, partial(SqliteOperations, config))
         metrics, id = settings.metrics, str(settings.id)
         written = metrics.counter("openfuse_store_written_rows", "Rows the store has committed.", ["exporter", "table"])
@@ -67,19 +68,20 @@ class SqliteExporter:
     def export(self, batch: Batch) -> None:
         """Write one batch and its cursor in one transaction."""
         events = [event for item in batch.items for event in item.data]
+        announced = [event for item in batch.items for event in item.announced]
         spans = [(item.origin, span) for item in batch.items for span in item.spans]
         cursor = None if batch.end is None else (self._settings.instance, batch.pipeline, batch.end)
         try:
             if self._store.replaced():
                 self._reopen()
             self._copy_dead_letters()
-            changes = self._store.write(events, cursor, spans)
+            changes = self._store.write(events, cursor, spans, announced)
         except UNSTORABLE as error:
             raise PermanentError(f"{type(error).__name__}: {error}") from error
         except (sqlite3.Error, OSError) as error:
             raise RetryableError(f"{self._path}: {error}") from error
         self._raw.inc(len(changes.raw))
-        self._known.inc(len(events) - len(changes.raw))
+        self._known.inc(changes.events - len(changes.raw))
         self._spans.inc(changes.spans)
         for kind in TABLES.keys() & changes.rows.keys():
             self._rows[kind].inc(len(changes.rows[kind]))
@@ -98,6 +100,8 @@ class SqliteExporter:
 
     def _copy_dead_letters(self) -> None:
         """Copies for people who look into the store. The file beside the journal is what counts, so no batch waits for them."""
+        if not self._keeps_copies:
+            return
         dead_letters = self._settings.dead_letters
         try:
             letters, gone = dead_letters.changes()

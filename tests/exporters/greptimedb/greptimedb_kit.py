@@ -37,6 +37,12 @@ class Server:
         self._double = double
         self.sql = SqlClient(self.config())
 
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sql.close()
+
     @property
     def double(self) -> Double:
         """The double, for tests that need its faults or its log."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from greptimedb_kit import Server
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.collector_process import CollectorProcess, start_collector
+from tests.collector_process import CollectorProcess, start_collector, wait_until
 from tests.greptimedb_double import Fault, ServerError, StatusCode, faults
 
 __all__ = ["start_collector"]
@@ -72,9 +72,11 @@ def send(collector: CollectorProcess, body: bytes) -> None:
     raise AssertionError(f"never acknowledged\n{collector.log}")
 
 
-def send_all(collector: CollectorProcess) -> None:
-    """Children first, every span in a request of its own; the roots, which began earlier, come last."""
-    order = [(trace, number) for number in (*range(CHILDREN, 0, -1), 0) for trace in range(TRACES)]
+ORDER = [(trace, number) for number in (*range(CHILDREN, 0, -1), 0) for trace in range(TRACES)]
+"""Children first, every span in a request of its own; the roots, which began earlier, come last."""
+
+
+def send_all(collector: CollectorProcess, order: Sequence[tuple[int, int]] = ORDER) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda which: send(collector, request(*which)), order))
 
@@ -109,11 +111,11 @@ FAULTS: dict[str, Callable[[], Fault]] = {
 def test_a_fault_while_roots_come_late_leaves_every_row_once(faulty: Server, start_collector: Start, name: str) -> None:
     collector = start_collector(arguments=["--config", str(CONFIG)], sets=settings_for(faulty))
     fault = FAULTS[name]()
-    sender = threading.Thread(target=send_all, args=(collector,))
-    sender.start()
+    send_all(collector, ORDER[: SPANS // 2])
     faulty.double.wait(lambda: stored(faulty)[0] > 20, 60)
     faulty.double.fail(fault)
-    sender.join(120)
+    send_all(collector, ORDER[SPANS // 2 :])  # acknowledged from the journal: none of these can be stored before the fault is met
+    wait_until(lambda: collector.metric("openfuse_greptimedb_failed_exports_total") > 0, lambda: collector.log, 60)
     assert fault.kind == "unavailable" or faulty.double.struck(fault) > 0
     faulty.double.heal()
     faulty.double.wait(lambda: stored(faulty) == (SPANS, TRACES), 60)

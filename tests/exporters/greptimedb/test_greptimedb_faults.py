@@ -230,6 +230,7 @@ def test_a_wrong_password_waits_and_alarms_once_a_minute(faulty: Server, tmp_pat
 
 def with_login(server: Server, login: dict[str, Any]) -> Server:
     """The same database, read with a login."""
+    server.sql.close()
     server.sql = SqlClient(server.config(**login))
     return server
 
@@ -329,8 +330,7 @@ def test_no_call_has_more_than_a_thousand_rows_or_a_mebibyte(faulty: Server) -> 
 
 
 def test_what_is_too_large_for_the_server_is_divided(faulty: Server) -> None:
-    with Double(max_message_bytes=200_000) as double:
-        server = Server(double.grpc, double.http, double)
+    with Double(max_message_bytes=200_000) as double, Server(double.grpc, double.http, double) as server:
         with exporter(server) as made:
             export(made, [event(f"o{n}", id=f"{n}", input="x" * 50_000) for n in range(12)])
             with pytest.raises(PermanentError, match="too large"):

@@ -117,8 +117,7 @@ def transient_retries_whole_batch(server: Server, directory: Path, case: dict[st
 
 
 def too_large_is_a_dead_letter(server: Server, directory: Path, case: dict[str, Any]) -> None:
-    with Double(max_message_bytes=100_000) as double:
-        small = Server(double.grpc, double.http, double)
+    with Double(max_message_bytes=100_000) as double, Server(double.grpc, double.http, double) as small:
         with working(small, directory) as worker:
             worker.send([*traces("a", "b"), *traces("huge", input="x" * 200_000)])
             assert worker.done.wait(60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -50,9 +50,15 @@ service:
 """
 
 
-def sent() -> Iterator[tuple[str, bytes, str]]:
-    """(path, body, content type) of every captured request of traces and logs, and of Langfuse's cases as ingestion calls."""
-    for path in sorted((SHARED / "corpus").glob("*/*/*.traces.*")) + sorted((SHARED / "corpus").glob("*/*/*.logs.*")):
+def scenarios(complete: bool) -> list[str]:
+    """Folders of the corpus, all or one in four: whole scenarios, for a trace may be spread over the requests of one."""
+    return sorted({case["scenario"] for case in load_cases()})[:: 1 if complete else 4]
+
+
+def sent(names: Sequence[str]) -> Iterator[tuple[str, bytes, str]]:
+    """(path, body, content type) of the captured requests of these scenarios, and of Langfuse's cases as ingestion calls."""
+    folders = [SHARED / "corpus" / name for name in names]
+    for path in [path for kind in ("traces", "logs") for folder in folders for path in sorted(folder.glob(f"*.{kind}.*"))]:
         kind = "application/json" if path.suffix == ".json" else "application/x-protobuf"
         yield f"/v1/{path.name.rsplit('.', 2)[1]}", path.read_bytes(), kind
     for name in ("merge_trace", "merge_observation", "merge_score"):
@@ -79,8 +85,9 @@ def assert_side_tables_hold_what_the_projections_say(server: Server) -> None:
             assert found == {id: count for id, count in wanted.items() if count}, side.name
 
 
+@pytest.mark.parametrize("complete", [False, pytest.param(True, marks=pytest.mark.long)], ids=["sample", "complete"])
 def test_one_collector_with_both_stores_writes_the_same_to_both(
-    server: Server, start_collector: Callable[..., CollectorProcess]
+    server: Server, start_collector: Callable[..., CollectorProcess], complete: bool
 ) -> None:
     """The whole way, from bytes on the wire to rows, with everything enrichment fills."""
     sets = {
@@ -91,10 +98,11 @@ def test_one_collector_with_both_stores_writes_the_same_to_both(
         "service.journal.max_size": "1GiB",
         "service.journal.min_free_disk": "1MiB",
     }
+    names = scenarios(complete)
     collector = start_collector(arguments=["--config", str(CONFIG), "--config", f"yaml:{OWN_PRICES}"], sets=sets)
-    for path, body, kind in sent():
+    for path, body, kind in sent(names):
         post(collector, path, body, kind)
-    wanted = {id for case in load_cases() for id in case["observations"]}
+    wanted = {id for case in load_cases() if case["scenario"] in names for id in case["observations"]}
     wait_until(lambda: collector.metric("openfuse_journal_cursor_lag_bytes") == 0, lambda: collector.log, PATIENCE)
     assert collector.metric("openfuse_dead_letters_total") == 0, collector.log
     assert collector.stop() == 0, collector.log
