@@ -106,5 +106,6 @@ def _store(sources: Sequence[str], sets: Sequence[str], wanted: str | None) -> G
         return next(iter(stores.values()))
     if wanted is None and not stores and not sources and not sets:
         return GreptimedbConfig()
-    known = ", ".join(stores) or "none"
-    raise click.UsageError(f"name the store with --exporter (the configuration has: {known})")
+    if not stores:
+        raise click.UsageError("the configuration has no greptimedb exporter: name one that has with --config")
+    raise click.UsageError(f"name the store with --exporter (the configuration has: {', '.join(stores)})")

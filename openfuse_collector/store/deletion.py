@@ -14,6 +14,12 @@ from openfuse_collector.events.source import source_of
 OF_TRACE = ("observation", "score", "dataset_run_item")
 """Entity types that name a trace they belong to, in a column of their rows and in `traceId` of their events."""
 
+BEYOND_REACH = (
+    "journals keep requests as they came until every pipeline is past them (and for journal.retain), "
+    "dead letters until they are deleted, backups for as long as you keep them"
+)
+"""Where payloads are that no store can erase, as a person is told."""
+
 ERASED = "erased"
 """Key of envelope metadata: this event had a payload."""
 

@@ -54,8 +54,9 @@ def report_lines(report: Report, where: str, *, cost: bool, pruned: bool, dry_ru
     done = "would change (dry run)" if dry_run else "changed"
     yield f"{where}: {counted(checked, 'entity', 'entities')}, {counted(written, 'row')} {done}"
     yield from _mapping_lines(report, dry_run)
-    yield ""
-    yield f"{'table':18}{'entities':>12}{'changed':>10}{'added':>10}{'removed':>10}{'no events':>12}"
+    if tables:
+        yield ""
+        yield f"{'table':18}{'entities':>12}{'changed':>10}{'added':>10}{'removed':>10}{'no events':>12}"
     for kind, name in NAMES.items():
         if (table := report.tables.get(kind)) is not None:
             counts = f"{table.checked:12,}{table.changed:10,}{table.added:10,}{table.removed:10,}"

@@ -30,4 +30,4 @@ def removal_lines(removed: Removed, where: str, done: str, *, dry_run: bool) -> 
     if removed.erased:
         yield f"\n{counted(removed.erased, 'payload')} {'would be erased' if dry_run else 'erased'}"
     for sentence in removed.remaining:
-        yield f"\nnot erased: {sentence}"
+        yield f"\n{'would not be erased' if dry_run else 'not erased'}: {sentence}"

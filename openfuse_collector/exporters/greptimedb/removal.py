@@ -18,7 +18,7 @@ from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.schema import DEAD_LETTERS, RAW_EVENTS, RAW_SPANS
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
-from openfuse_collector.store.deletion import OF_TRACE, names_trace, tombstone
+from openfuse_collector.store.deletion import BEYOND_REACH, OF_TRACE, names_trace, tombstone
 from openfuse_collector.store.horizon import OPEN, Horizons, is_alive
 from openfuse_collector.store.operations import Removed
 from openfuse_collector.store.present import Present
@@ -189,10 +189,7 @@ class Removal:
                     "raw_events and openfuse_raw_spans refuse deletes in GreptimeDB: payloads stay there until the lifetime (ttl) of "
                     "the database or table is over; how to be rid of them sooner is in docs/operations.md"
                 )
-            self.removed.remaining.append(
-                "journals keep requests as they came until every pipeline is past them (and for journal.retain), "
-                "dead letters until they are deleted, backups for as long as you keep them"
-            )
+            self.removed.remaining.append(BEYOND_REACH)
 
 
 def _now() -> int:

@@ -12,7 +12,7 @@ from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.rebuild import PATIENCE, reading, writing
 from openfuse_collector.exporters.sqlite.selection import MENTIONS
 from openfuse_collector.exporters.sqlite.statements import TABLES, entity_key, trace_key
-from openfuse_collector.store.deletion import OF_TRACE, erased, is_erased, names_trace, tombstone
+from openfuse_collector.store.deletion import BEYOND_REACH, OF_TRACE, erased, is_erased, names_trace, tombstone
 from openfuse_collector.store.horizon import OPEN, is_alive
 from openfuse_collector.store.operations import Removed
 
@@ -196,10 +196,7 @@ class Deletion:
                 "the write-ahead log could not be emptied because somebody reads the store all the time: "
                 "what was erased is in the file beside it until the collector stops"
             )
-        self.removed.remaining.append(
-            "journals keep requests as they came until every pipeline is past them (and for journal.retain), "
-            "dead letters until they are deleted, backups for as long as you keep them"
-        )
+        self.removed.remaining.append(BEYOND_REACH)
 
 
 def _now() -> int:
