@@ -6,7 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find openfuse_collector config -name '*.py' -o -name '*.yaml' 2>/dev/null)
 
-.PHONY: run test test-long fuzz hostile faults-greptimedb soak hygiene docs lint format types bench bench-map bench-ingestion bench-enrichment bench-updates bench-greptimedb clean
+.PHONY: help run test test-long fuzz hostile faults-greptimedb soak hygiene docs lint format types bench bench-map bench-ingestion bench-enrichment bench-updates bench-greptimedb clean
+
+.DEFAULT_GOAL := run
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/.installed  ## start the collector on its embedded store
 	$(BIN)/openfuse-collector run $(ARGS)
@@ -29,15 +34,15 @@ faults-greptimedb: $(VENV)/.installed-dev  ## every fault of a GreptimeDB under 
 docs: $(VENV)/.installed-dev  ## write the generated part of docs/mapping.md
 	$(BIN)/python scripts/mapping_docs.py
 
-lint: $(VENV)/.installed-dev
+lint: $(VENV)/.installed-dev  ## style and formatting of the sources
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: $(VENV)/.installed-dev
+format: $(VENV)/.installed-dev  ## mend what can be mended of both
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(VENV)/.installed-dev
+types: $(VENV)/.installed-dev  ## check the types
 	$(BIN)/mypy --strict openfuse_collector
 
 bench: $(VENV)/.installed-dev  ## what this machine can do, see benchmarks/README.md

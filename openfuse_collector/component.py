@@ -44,7 +44,7 @@ class Health:
     """Whether the service takes data: what the health endpoint says. Written by the service alone."""
 
     def __init__(self) -> None:
-        self.ready = False
+        self._ready = self._failed = False
         self.since = time.time()
         """Epoch seconds of the last change."""
         self.trouble: Callable[[], tuple[str, float] | None] = lambda: None
@@ -54,7 +54,17 @@ class Health:
 
     def set(self, ready: bool) -> None:
         """Change the state."""
-        self.ready, self.since = ready, time.time()
+        self._ready, self.since = ready, time.time()
+
+    @property
+    def ready(self) -> bool:
+        """Never again after `fail`."""
+        return self._ready and not self._failed
+
+    def fail(self) -> None:
+        """Something has ended for good that only a restart brings back. From any thread, also while the service still starts."""
+        self._failed = True
+        self.set(ready=False)
 
 
 class SharedPort:

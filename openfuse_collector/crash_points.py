@@ -16,6 +16,7 @@ from openfuse_collector.errors import CollectorError
 VARIABLE = "OPENFUSE_CRASH_AT"
 
 _DISK = ("create", "write", "sync", "sync_directory", "truncate", "rename", "remove")
+_GREPTIMEDB = ("insert", "delete", "mark", "unmark", "epoch")
 POINTS = (
     *(f"journal.{step}.{side}" for step, side in product(_DISK, ("before", "after"))),
     "journal.write.torn",
@@ -27,8 +28,17 @@ POINTS = (
     "sqlite.write.before",
     "sqlite.commit.before",
     "sqlite.commit.after",
+    "dead_letters.write.before",
+    "dead_letters.write.after",
+    "dead_letters.replay.before",
+    "dead_letters.remove.before",
+    "dead_letters.remove.after",
+    "journal.give_up.before",
+    "journal.give_up.after",
+    *(f"greptimedb.{step}.{side}" for step, side in product(_GREPTIMEDB, ("before", "after"))),
 )
-"""Every point there is. `torn` writes half of the bytes first; `cursor` is the move in memory, the file is written by the steps above."""
+"""Every point there is. `torn` writes half of the bytes first; `cursor` is the move in memory, the file is written by the steps
+above. `mark` and `unmark` are writes of what is still to be gone over (`settle`), `epoch` is what a command tells collectors."""
 
 
 def _chosen(text: str) -> tuple[str, int]:

@@ -230,7 +230,7 @@ class Service:
     def _crashed(self, what: str) -> None:
         """A thread has ended that should not have: say so where somebody looks. Called on that thread."""
         self._log.exception("not well any more: restart the collector, nothing acknowledged is lost", what=what)
-        self._health.set(ready=False)
+        self._health.fail()
 
     def _build(self, journal: Journal) -> Graph:
         def intake(settings: Settings) -> Intake:

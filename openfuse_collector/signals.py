@@ -63,6 +63,8 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     """Payload bytes, for bounds."""
     spans: Sequence[RawSpan] = ()
     """Of events: the spans they were made from, where those are to be kept too."""
+    announced: Sequence[Any] = ()
+    """Of events: more of them, which announce traces that were announced before. A store that others have changed since may lack those."""
 
 
 class Delivery:

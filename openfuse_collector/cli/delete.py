@@ -18,6 +18,9 @@ from openfuse_collector.store.operations import Deleting
 
 Work = Callable[[Deleting], Iterator[float]]
 
+KEPT = 3
+"""Exit code: deleted, but payloads that were to be erased are still in the store."""
+
 _FLAGS: tuple[Callable[[F], F], ...] = (
     click.option("--erase", is_flag=True, help="Also remove payloads from the disk, as far as the store can."),
     click.option("--dry-run", is_flag=True, help="Delete nothing, only say what would be deleted."),
@@ -52,20 +55,22 @@ def trace_command(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Delete traces with their observations and scores.
+    """Delete traces with their observations, scores and dataset run items.
 
     A trace stays deleted until something new is received of it; what was received before and is sent again is nothing new.
+    Exits with 3 when --erase leaves payloads in the store.
     """
     with opened(path, exporter, sources, sets) as chosen:
         traces, missing = _found(chosen, ids, None if project is None else clean(project))
         for id in missing:
-            click.echo(f"{chosen.store.where}: no trace {id}", err=True)
+            click.echo(f"{chosen.store.where}: no trace {id} (a deletion takes whole ids)", err=True)
+        kept = False
         if traces:
             names = ", ".join(f"{trace.id} of project {trace.project_id}" for trace in traces[:5])
             more = f" and {len(traces) - 5:,} more" if len(traces) > 5 else ""
-            question = f"Delete {names}{more} from {chosen.store.where}{_for_good(erase)}?"
-            _delete(chosen, question, lambda made: made.traces(traces), erase=erase, dry_run=dry_run, yes=yes)
-        sys.exit(1 if missing else 0)
+            question = f"Delete {names}{more} from {chosen.store.where}{_for_good(chosen, erase)}"
+            kept = _delete(chosen, question, lambda made: made.traces(traces), erase=erase, dry_run=dry_run, yes=yes)
+        sys.exit(1 if missing else KEPT if kept else 0)
 
 
 @delete.command("project")
@@ -81,14 +86,19 @@ def project_command(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Delete everything received for a project so far. What is received from then on is stored as ever."""
+    """Delete everything received for a project so far. What is received from then on is stored as ever.
+
+    Exits with 3 when --erase leaves payloads in the store.
+    """
     with opened(path, exporter, sources, sets) as chosen:
         project = clean(project)
-        question = f"Delete everything of project {project} from {chosen.store.where}{_for_good(erase)}?"
-        _delete(chosen, question, lambda made: made.project(project), erase=erase, dry_run=dry_run, yes=yes)
+        question = f"Delete everything of project {project} from {chosen.store.where}{_for_good(chosen, erase)}"
+        kept = _delete(chosen, question, lambda made: made.project(project), erase=erase, dry_run=dry_run, yes=yes)
+        sys.exit(KEPT if kept else 0)
 
 
-def _delete(chosen: Chosen, question: str, work: Work, *, erase: bool, dry_run: bool, yes: bool) -> None:
+def _delete(chosen: Chosen, question: str, work: Work, *, erase: bool, dry_run: bool, yes: bool) -> bool:
+    """Whether payloads that were to be erased stay in the store."""
     store = chosen.store
     if not dry_run:
         confirmed(question, yes)
@@ -97,6 +107,7 @@ def _delete(chosen: Chosen, question: str, work: Work, *, erase: bool, dry_run: 
         follow("deleting", work(made), chosen.log)
     for line in removal_lines(made.removed, store.where, "deleted", dry_run=dry_run):
         click.echo(line)
+    return made.removed.kept
 
 
 def _found(chosen: Chosen, ids: tuple[str, ...], project: str | None) -> tuple[list[Entity], list[str]]:
@@ -113,5 +124,10 @@ def _found(chosen: Chosen, ids: tuple[str, ...], project: str | None) -> tuple[l
     return traces, missing
 
 
-def _for_good(erase: bool) -> str:
-    return " and erase its payloads for good" if erase else ""
+def _for_good(chosen: Chosen, erase: bool) -> str:
+    """The end of the question: what becomes of payloads."""
+    if not erase:
+        return "?"
+    if chosen.store.erases:
+        return " and erase its payloads for good?"
+    return ", though this store cannot erase payloads (they stay in raw_events)?"

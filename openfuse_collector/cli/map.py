@@ -134,7 +134,8 @@ def map_files(paths: Iterable[Path], format: str, origin: Origin, explain: bool 
         except BrokenPipeError:  # the reader has seen enough (`| head`); click ends quietly
             raise
         except (BadDataError, OSError) as error:
-            click.echo(f"{path}: {error}", err=True)
+            reason = error.strerror or error if isinstance(error, OSError) else error
+            click.echo(f"{'standard input' if path == STDIN else path}: {reason}", err=True)
             failed += 1
     return 1 if failed else 0
 

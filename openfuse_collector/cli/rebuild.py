@@ -25,8 +25,8 @@ TABLES = {table: kind for kind, table in NAMES.items()}
 
 _SELECTION: tuple[Callable[[Any], Any], ...] = (
     click.option("--project", help="Only entities of this project."),
-    click.option("--trace", help="Only this trace, its observations and its scores."),
-    click.option("--entity", help="Only the trace, observation or score with this id."),
+    click.option("--trace", help="Only this trace and what belongs to it."),
+    click.option("--entity", help="Only the trace, observation, score or run item with this id."),
     click.option("--table", type=click.Choice(list(TABLES)), help="Only rows of this table."),
     click.option(
         "--since", type=Since(), help="Only what something was received of since: 15m, 2h, 1d, or an ISO 8601 time."

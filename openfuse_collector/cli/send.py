@@ -21,6 +21,7 @@ from openfuse_collector.cli.transport import (
     Transport,
     send_until_answered,
 )
+from openfuse_collector.cli.views.counted import counted
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -96,7 +97,8 @@ def send(
     except ReplayError as error:
         raise click.ClickException(str(error)) from error
     click.echo(
-        f"{tally.requests} requests taken, {tally.refused} refused; {tally.spans} spans taken, {tally.rejected} rejected"
+        f"{counted(tally.requests, 'request')} taken, {tally.refused:,} refused;"
+        f" {counted(tally.spans, 'span')} taken, {tally.rejected:,} rejected"
     )
     if tally.refused or tally.rejected:
         sys.exit(1)
@@ -108,10 +110,10 @@ def _transport(protocol: str, endpoint: str | None, headers: dict[str, str]) -> 
 
 
 def _replay(paths: Sequence[Path], transport: Transport, protocol: str, patience: float) -> Tally:
-    """Every file in order; one that cannot be read stops the replay, one that is refused does not."""
+    """Every file in order; one that cannot be read stops the replay, and so does a server that is not there; a refusal does not."""
     tally = Tally()
     with closing(transport), _progress(len(paths)) as progress:
-        for path in paths:
+        for number, path in enumerate(paths, 1):
             request = read_request(path)
             message = _message(request, protocol)
 
@@ -125,6 +127,12 @@ def _replay(paths: Sequence[Path], transport: Transport, protocol: str, patience
             elif outcome.rejected:
                 progress.say(f"{path}: {outcome.rejected} of {request.spans} spans rejected: {outcome.reason}")
             progress.advance(tally)
+            if not outcome.answered and number < len(paths):
+                progress.say(
+                    f"nobody answers: is the collector running? Not tried: {counted(len(paths) - number, 'request')}"
+                )
+                tally.refused += len(paths) - number
+                break
     return tally
 
 

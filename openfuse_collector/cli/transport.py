@@ -7,7 +7,7 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -35,12 +35,17 @@ class Fate(Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answer to one try. `after`: seconds the server wants us to wait; `rejected`: spans it left out of a taken request."""
+    """What came of one try.
+
+    `after`: seconds the server wants us to wait; `rejected`: spans it left out of a taken request; `answered`: False where
+    nobody did.
+    """
 
     fate: Fate
     reason: str = ""
     after: float | None = None
     rejected: int = 0
+    answered: bool = True
 
 
 class Transport(Protocol):
@@ -72,7 +77,8 @@ class HttpTransport:
             answer = response.read()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            return Outcome(Fate.RETRY, f"{type(error).__name__}: {error}")
+            said = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            return Outcome(Fate.RETRY, f"{self._connection.host}:{self._connection.port}: {said}", answered=False)
         return _http_outcome(response, answer, encoding)
 
     def close(self) -> None:
@@ -133,7 +139,8 @@ def _grpc_outcome(error: object) -> Outcome:
     reason = f"{code}: {error.details()}"  # type: ignore[attr-defined]
     after = _retry_info(error.trailing_metadata())  # type: ignore[attr-defined]
     if code in RETRYABLE_CODES or (code == "RESOURCE_EXHAUSTED" and after is not None):
-        return Outcome(Fate.RETRY, reason, after)
+        # A server that refuses sends RetryInfo or says why; gRPC itself says UNAVAILABLE where there is no connection.
+        return Outcome(Fate.RETRY, reason, after, answered=code != "UNAVAILABLE" or after is not None)
     return Outcome(Fate.REFUSED, reason)
 
 
@@ -176,6 +183,6 @@ def send_until_answered(
         wait = pause * random.uniform(0.5, 1.5) if outcome.after is None else outcome.after
         pause = min(LONGEST_PAUSE, pause * GROWTH)
         if clock() + wait > deadline:
-            return Outcome(Fate.REFUSED, f"gave up after {patience:g}s: {outcome.reason}")
+            return replace(outcome, fate=Fate.REFUSED, reason=f"gave up after {patience:g}s: {outcome.reason}")
         on_retry(outcome, wait)
         sleep(wait)

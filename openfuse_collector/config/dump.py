@@ -30,9 +30,13 @@ _BEARER = re.compile(r"^(basic|bearer|token)\s+\S.*", re.IGNORECASE | re.DOTALL)
 
 def dump(config: CollectorConfig, *, masked: bool = True) -> dict[str, Any]:
     """Maps, lists and scalars in the order of a configuration file. `$` is escaped as `$$` where a loader would expand it."""
-    tree = {kind.value: _plain(getattr(config, kind.value)) for kind in Kind}
-    tree["service"] = _plain(config.service)
-    return {key: _masked(value, key) if masked else _revealed(value) for key, value in tree.items()}
+    components = {kind.value: _plain(getattr(config, kind.value)) for kind in Kind}
+    tree = {**components, "service": _plain(config.service)}
+    if not masked:
+        return {key: _revealed(value) for key, value in tree.items()}
+    # What stands at the level of ids is a name: nothing is secret because the extension it belongs to is called `api_keys`.
+    hidden = {kind: {id: _masked(child) for id, child in ids.items()} for kind, ids in components.items()}
+    return {**hidden, "service": _masked(tree["service"])}
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from openfuse_collector.config.wiring import Wiring, check_wiring
 from openfuse_collector.errors import ConfigError
 from openfuse_collector.journal.config import JournalConfig
 from openfuse_collector.memory.config import MemoryLimiterConfig
+from openfuse_collector.pipeline.letter_config import DeadLettersConfig
 
 __all__ = [
     "BatchConfig",
@@ -100,23 +101,6 @@ class TelemetryConfig:
 
     logs: LogsConfig = field(default_factory=LogsConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
-
-
-@dataclass(frozen=True)
-class DeadLettersConfig:
-    """How much of what was refused for good is kept beside the journal. At a bound the oldest letters go, counted and logged."""
-
-    max_size: Size = Size(1024 * MIB)
-    """Bytes of all letters together."""
-    max_age: Duration = Duration(0)
-    """How long a letter is kept; 0 keeps it until it is replayed or dropped."""
-
-    def validate(self) -> Iterator[str]:
-        """One sentence per mistake on this level."""
-        if self.max_size < MIB:
-            yield "max_size must be at least 1MiB"
-        if self.max_age < 0:
-            yield "max_age must not be negative"
 
 
 @dataclass(frozen=True)

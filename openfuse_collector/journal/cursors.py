@@ -57,6 +57,7 @@ class Cursors:
         self._saved_at = clock()
         self._cursors: dict[str, Cursor] = {}
         self.readable = self._load()
+        self._found = {name: cursor.offset for name, cursor in self._cursors.items()}
         """False when there was no usable file: it is not known then which pipelines are new."""
 
     def _load(self) -> bool:
@@ -83,13 +84,20 @@ class Cursors:
         cursor = self._cursors.get(name)
         return cursor.offset if cursor else None
 
-    def claim(self, name: str, offset: int) -> None:
-        """A pipeline takes (or makes) the cursor of this name and sets it. On disk when this returns: raises OSError.
+    def least(self, *names: str) -> int | None:
+        """The lowest offset any of these names has now or had when the file was read; None when all are new."""
+        now = (cursor.offset for name, cursor in self._cursors.items() if name in names)
+        return min((*now, *(offset for name, offset in self._found.items() if name in names)), default=None)
+
+    def claim(self, name: str, offset: int, instead_of: str = "") -> None:
+        """A pipeline takes (or makes) the cursor of this name and sets it, and gives up the one it had before, if it goes by
+        another name now. On disk when this returns: raises OSError.
 
         Without that, a pipeline created just before a crash would count as new once more and skip what was accepted for it.
         """
         with self._lock:
             self._claimed.add(name)
+            self._cursors.pop(instead_of, None)
             self._cursors[name] = Cursor(offset, int(self._clock()))
             self._dirty = True
         self.save()

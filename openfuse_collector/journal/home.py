@@ -39,9 +39,13 @@ class Home:
             lock = take_lock(self._directory, self._files)
         except JournalLocked as error:
             raise OSError(str(error)) from error
+        try:
+            write_whole(self._files, self._directory / INSTANCE, f"{self.instance}\n".encode())
+        except OSError:
+            self._files.close(lock)  # the directory is not ours before it is whole: the next call begins again
+            raise
         self.leave()
         self._lock = lock
-        write_whole(self._files, self._directory / INSTANCE, f"{self.instance}\n".encode())
         self._log.error(
             "the journal's directory was removed while in use and is made anew; what was in it and not stored yet is gone with it",
             directory=str(self._directory),

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from openfuse_collector.crash_points import crash_point
+from openfuse_collector.journal.attempts import Attempts
 from openfuse_collector.journal.bounds import ORDINARY, Bounds, Trouble
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.config import JournalConfig
@@ -21,11 +22,11 @@ from openfuse_collector.journal.figures import Figures
 from openfuse_collector.journal.files import Files, OsFiles
 from openfuse_collector.journal.home import Home
 from openfuse_collector.journal.log import SegmentedLog
+from openfuse_collector.journal.passed import Passed
 from openfuse_collector.journal.quotas import DEFAULT_QUOTA, Bounded, Quota, Quotas
 from openfuse_collector.journal.reader import Reader, Source
 from openfuse_collector.journal.record import encode_head, encode_origin
 from openfuse_collector.journal.recovery import check_last, find_segments
-from openfuse_collector.journal.segment import Segment
 from openfuse_collector.journal.tail import Tail
 from openfuse_collector.journal.writer import Pending, Writer
 from openfuse_collector.signals import Item, Origin
@@ -63,12 +64,11 @@ class Journal:
         self.instance = home.instance
         self._home = home
         self._logger, self._files, self._clock = log, files, clock
-        self._retain = config.retain or 0.0
         self._io = Lock()  # append, roll and remove exclude each other
         self._readers: dict[str, Reader] = {}
-        self._failing: set[str] = set()
         self._closed = False
-        self._opened_at = self._appended_at = clock()
+        self._appended_at = clock()
+        self._attempt = Attempts(log)
         self._figures = Figures(metrics)
         self._damage = DamageReport(
             directory, files, metrics, log, bound=CORRUPT_COPIES * config.segment_size, min_free=config.min_free_disk
@@ -91,6 +91,14 @@ class Journal:
         self._tail = Tail(self._log.end)
         self._source = Source(self._log, self._tail, self._cache, files, self._damage, decode, Limited(log))
         self._bounds = Bounds(directory, config, files, self._log)
+        self._passed = Passed(
+            self._log,
+            self._bounds,
+            self._damage,
+            clock,
+            retain=config.retain or 0.0,
+            not_before=self._appended_at + GRACE if self._blind else 0.0,
+        )
         self._quotas = Quotas(self._source, self._cursors, self._bounds, config.max_size, metrics, log)
         self.trouble: Trouble | None = None
         """Why nothing is taken at all, as of the last round of housekeeping; None while something is."""
@@ -152,20 +160,22 @@ class Journal:
         wants: Callable[[Origin], bool],
         quota: Quota = DEFAULT_QUOTA,
         after: str = "",
+        formerly: str = "",
     ) -> Reader:
         """The way of pipeline `name` through the log, limited to records whose origin it `wants`.
 
         It begins at `start` (the cursor the store behind it kept), else at the journal's own cursor of that name, else, for a
-        new name, where the pipeline called `after` is, else at the end of the log.
+        new name, where the pipeline called `after` is, else at the end of the log. Where there is a cursor called `formerly`, the
+        same reader had that name the last time, and `name` may have been another's: it begins at the lower of the two.
 
         Raises JournalError when the name is taken or the cursor cannot be written.
         """
         if name in self._readers:
             raise JournalError(f"pipeline {name} reads the journal already")
         try:
-            known = self._cursors.offset(name)
-            position = self._begin(name, start, self._cursors.offset(after) if known is None else known)
-            self._cursors.claim(name, position)
+            known = self._known(name, formerly)
+            position = self._begin(name, start, self._cursors.least(after) if known is None else known)
+            self._cursors.claim(name, position, instead_of=formerly)
         except OSError as error:
             raise JournalError(f"cannot keep a journal cursor for {name}: {error}") from error
         reader = Reader(
@@ -207,7 +217,7 @@ class Journal:
             self._attempt("write", self._probe)
             self._attempt("seal the last segment", self._seal)
             self._attempt("give up what is beyond a quota", self._quotas.enforce)
-            self._attempt("delete passed segments", self._remove_passed)
+            self._attempt("delete passed segments", lambda: self._passed.remove(self._cursors.low_water()))
             self._attempt("measure free space", self._bounds.refresh)
         self._judge()
         self._figures.bytes.set(self._log.size)
@@ -221,6 +231,10 @@ class Journal:
             self._logger.warning("journal ends before a cursor, continuing there", end=end, cursor=highest)
         if highest > end or not self._log.segments:
             self._log.roll(max(end, highest))
+
+    def _known(self, name: str, formerly: str) -> int | None:
+        known = self._cursors.offset(name)
+        return known if self._cursors.offset(formerly) is None else self._cursors.least(name, formerly)
 
     def _begin(self, name: str, start: int | None, known: int | None) -> int:
         """Where a pipeline begins; in doubt with what it may have had already, never behind something it may not have had.
@@ -307,29 +321,3 @@ class Journal:
         due = self._clock() - self._appended_at >= SEAL_AFTER or self._bounds.pressed
         if due and any(last.size for last in self._log.segments[-1:]) and self._cursors.low_water() == self._log.end:
             self._log.roll(self._log.end)
-
-    def _remove_passed(self) -> None:
-        low_water, now = self._cursors.low_water(), self._clock()
-        if low_water is None or (self._blind and now - self._opened_at < GRACE):
-            return
-        for segment in self._log.segments[:-1]:  # the last one may grow again
-            if segment.end <= low_water and segment.passed_at is None:
-                segment.passed_at = now
-        for segment in self._log.remove(partial(self._may_go, now)):
-            self._damage.forget(segment)
-
-    def _may_go(self, now: float, segment: Segment) -> bool:
-        if segment.passed_at is None:
-            return False
-        return now - segment.passed_at >= self._retain or self._bounds.pressed
-
-    def _attempt(self, what: str, step: Callable[[], None]) -> None:
-        """One step of housekeeping; a disk that refuses it is logged once, and the step is tried again next time."""
-        try:
-            step()
-        except OSError as error:
-            if what not in self._failing:
-                self._logger.warning(f"journal cannot {what}", error=str(error))
-            self._failing.add(what)
-        else:
-            self._failing.discard(what)

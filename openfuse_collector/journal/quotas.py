@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from openfuse_collector.crash_points import crash_point
 from openfuse_collector.journal.bounds import ORDINARY, Bounds, Refusal
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.cursors import Cursors
@@ -154,7 +155,9 @@ class Quotas:
         pipeline.reader.skip_to(segment.end)
         # What has been read already is on its way, and arrives when the destination is back.
         requests = self._pass(pipeline, max(cursor, segment.base, pipeline.reader.position), segment.end)
+        crash_point("journal.give_up.before")
         self._cursors.move(name, segment.end)
+        crash_point("journal.give_up.after")
         self._given_up.labels(name).inc(requests)
         self._given_up_bytes.labels(name).inc(segment.end - max(cursor, segment.base))
         self._log.error(

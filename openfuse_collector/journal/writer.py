@@ -170,7 +170,7 @@ class Writer:
     def _fail(self, batch: Sequence[Pending], error: Exception) -> None:
         """Tell every waiter of the batch that nothing was taken. Logged once a minute until a write succeeds again."""
         if isinstance(error, OSError):
-            self._limited.error("disk", "the disk refuses the journal, senders are told to retry", error=str(error))
+            self._limited.error("failing", "the disk refuses the journal, senders are told to retry", error=str(error))
             self.failing = Refusal("disk", f"the journal's disk refuses: {error}", 2.0)
         else:
             self._limited.error(type(error).__name__, "writing the journal failed", exc_info=error)

@@ -240,7 +240,7 @@ class _Recorded:
 
     def _reason(self, field: str, value: Any, of_trace: bool = False) -> Reason:
         if field == "metadata":
-            return Reason(field, value, (*self._written_metadata(of_trace), _FIXED[field]), "metadata")
+            return Reason(field, value, (*dict.fromkeys(self._written_metadata(of_trace)), _FIXED[field]), "metadata")
         found = self._from_rule(field, value, of_trace) or self._from_prefix(field)
         if found is None and field in _NAMES:
             found = self._from_names(field, of_trace)

@@ -94,13 +94,19 @@ class MemoryLimiter:
     async def watch(self, interval: float) -> None:
         """Look at the memory every `interval` seconds, for ever; cancel to stop."""
         while self.limits is not None:
-            self.rss = self._read()
-            if self.pressed and time.monotonic() - self._reclaimed_at >= RECLAIM_EVERY:
-                await asyncio.to_thread(self._reclaim, self.rss > self.limits.hard)
-                self._reclaimed_at = time.monotonic()
-                self.rss = self._read()
-            self._tell(self.limits)
+            try:
+                await self._look(self.limits)
+            except OSError as error:  # out of file handles, for one
+                self._log.warning("unknown", "memory cannot be measured, will try again", error=str(error))
             await asyncio.sleep(interval)
+
+    async def _look(self, limits: Limits) -> None:
+        self.rss = self._read()
+        if self.pressed and time.monotonic() - self._reclaimed_at >= RECLAIM_EVERY:
+            await asyncio.to_thread(self._reclaim, self.rss > limits.hard)
+            self._reclaimed_at = time.monotonic()
+            self.rss = self._read()
+        self._tell(limits)
 
     def _reclaim(self, hard: bool) -> None:
         for drop in self.on_pressure:

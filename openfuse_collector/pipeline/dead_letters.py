@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import structlog
 
 from openfuse_collector.component import Kind
-from openfuse_collector.config.service import DeadLettersConfig
+from openfuse_collector.crash_points import crash_point
 from openfuse_collector.pipeline.letter import DeadLetter, payload_of, spans_of
+from openfuse_collector.pipeline.letter_config import DeadLettersConfig
 from openfuse_collector.pipeline.letter_file import NAME, LetterFile
 from openfuse_collector.pipeline.retry import RetryConfig, pause
 from openfuse_collector.signals import Item, Signal
@@ -58,6 +59,8 @@ class DeadLetters:
         self._group: list[DeadLetter] = []
         self._group_bytes = 0
         self._version = 0
+        self._keeper = ""
+        """Id of the exporter that keeps copies."""
         self._to_tell = True
         """Whether a store may have something to copy or to remove."""
         self._count = metrics.counter(
@@ -125,8 +128,14 @@ class DeadLetters:
                 )
                 pause(self.stopping, delay)
 
+    def keep_copies(self, store: str) -> bool:
+        """Whether the exporter with this id is the one that keeps copies: the first to ask is."""
+        with self._lock:
+            self._keeper = self._keeper or store
+            return self._keeper == store
+
     def changes(self) -> tuple[list[DeadLetter], list[str]]:
-        """For a store that keeps copies: letters it has no copy of yet, and ids of letters it should no longer have, some
+        """For the store that keeps copies: letters it has no copy of yet, and ids of letters it should no longer have, some
         hundred at a time. Raises sqlite3.Error, OSError."""
         if not self._to_tell:
             return [], []
@@ -186,7 +195,12 @@ class DeadLetters:
         with self._lock:
             if self._file is None and (self.directory / NAME).exists():
                 self._open()
-            yield self._file
+            try:
+                yield self._file
+            except sqlite3.DatabaseError as error:
+                if _is_damage(error):
+                    self._set_file_aside(error)
+                raise
 
     def _open(self) -> LetterFile:
         """A file that is no longer one is put beside a new one: what was written is for people to save, what comes must be kept."""
@@ -194,7 +208,7 @@ class DeadLetters:
             try:
                 self._file = LetterFile.create(self.directory)
             except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
+                if not _is_damage(error):
                     raise
                 self._set_file_aside(error)
                 self._file = LetterFile.create(self.directory)
@@ -204,15 +218,17 @@ class DeadLetters:
         """Under the lock. What could not be written stays in the group."""
         if not self._group:
             return
+        crash_point("dead_letters.write.before")
         try:
             file = self._open()
             file.add(self._group)
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
+            if not _is_damage(error):
                 raise
             self._set_file_aside(error)
             file = self._open()
             file.add(self._group)
+        crash_point("dead_letters.write.after")
         written, self._group, self._group_bytes = self._group, [], 0
         self._to_tell = True
         self._tell(written)
@@ -266,6 +282,11 @@ class DeadLetters:
             self._log.error(
                 bound, "dead letters dropped, the oldest first", bound=f"service::dead_letters::{bound}", letters=count
             )
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file is no longer what it was. All else is about the moment, or about one value."""
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _within(letters: Iterator[tuple[str, DeadLetter]]) -> list[DeadLetter]:

@@ -157,6 +157,7 @@ class Builder:
             wants=self._claims.of(id.signal, pipeline.receivers),
             quota=Quota(pipeline.max_backlog, parks, queued.given_up),
             after=str(id),
+            formerly="" if "@" in name else f"{id}@{pipeline.exporters[0]}",
         )
         for receiver in pipeline.receivers:
             self._graph.queues.setdefault((id.signal, str(receiver)), []).append(queued)

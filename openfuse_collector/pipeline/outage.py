@@ -35,6 +35,7 @@ class Outage:
             attempts=self._attempts,
             failing_for=round(self._clock() - self._began, 1),
             retry_in=round(retry_in, 3),
+            remedy="see to the destination; what waits is in the journal, and `/status` shows how much",
         )
 
     def succeeded(self) -> None:

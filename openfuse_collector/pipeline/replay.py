@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from openfuse_collector.component import Consumer, Kind
+from openfuse_collector.crash_points import crash_point
 from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.letter import DeadLetter, item_of
 from openfuse_collector.pipeline.letter_file import LetterFile
@@ -110,12 +111,18 @@ class Replay:
         ids = list(items)
         finished = Flag()
         self._letters.use(lambda file: file.attempt(ids, 1))
-        entry.consume(Batch(first.signal, list(items.values()), first.pipeline, None, Delivery(finished.set)))
-        while not finished.wait(0.2):
-            if self._letters.stopping.is_set():
-                self._letters.use(lambda file: file.attempt(ids, -1))
-                raise Stopped
+        crash_point("dead_letters.replay.before")
+        try:
+            entry.consume(Batch(first.signal, list(items.values()), first.pipeline, None, Delivery(finished.set)))
+            while not finished.wait(0.2):
+                if self._letters.stopping.is_set():
+                    raise Stopped
+        except Stopped:  # an orderly end is no attempt
+            self._letters.use(lambda file: file.attempt(ids, -1))
+            raise
+        crash_point("dead_letters.remove.before")
         removed = self._letters.change(lambda file: _remove(file, ids)) or 0
+        crash_point("dead_letters.remove.after")
         self._count.labels(first.component).inc(len(ids))
         self._log.info(
             "dead letters replayed", component=first.component, letters=len(ids), refused_again=len(ids) - removed

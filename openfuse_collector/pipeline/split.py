@@ -21,7 +21,7 @@ def parts(batch: Batch) -> list[Batch]:
         return [_with(batch, batch.items[:middle]), _with(batch, batch.items[middle:])]
     if batch.signal is not Signal.EVENTS or not batch.items:
         return []
-    item = batch.items[0]
+    item = _whole(batch.items[0])
     if item.spans and item.data:  # the spans go first: they are kept whatever becomes of the events
         return [_with(batch, [_item(item, [])]), _with(batch, [msgspec.structs.replace(item, spans=())])]
     groups = _by_entity(item.data)
@@ -41,6 +41,11 @@ def _by_entity(events: Sequence[Event]) -> list[list[Event]]:
 def _item(item: Item, groups: Sequence[list[Event]]) -> Item:
     data: list[Any] = [event for group in groups for event in group]
     return msgspec.structs.replace(item, data=data)
+
+
+def _whole(item: Item) -> Item:
+    """With all of its events in one place, because any of them may be at fault."""
+    return msgspec.structs.replace(item, data=[*item.data, *item.announced], announced=()) if item.announced else item
 
 
 def _with(batch: Batch, items: Sequence[Item]) -> Batch:

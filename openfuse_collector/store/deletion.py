@@ -11,6 +11,9 @@ from msgspec import structs
 from openfuse_collector.events.event import TOMBSTONE, Entity, Event
 from openfuse_collector.events.source import source_of
 
+OF_TRACE = ("observation", "score", "dataset_run_item")
+"""Entity types that name a trace they belong to, in a column of their rows and in `traceId` of their events."""
+
 ERASED = "erased"
 """Key of envelope metadata: this event had a payload."""
 

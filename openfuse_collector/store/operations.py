@@ -51,6 +51,8 @@ class Removed:
     """By table; side tables among them."""
     erased: int = 0
     """Raw events and kept spans of which the payload is gone from the disk."""
+    kept: bool = False
+    """Whether the store itself still has payloads that were to be erased."""
     remaining: list[str] = field(default_factory=list)
     """Sentences about payloads that are still somewhere, and until when."""
 
@@ -61,7 +63,7 @@ class Deleting(Protocol):
     removed: Removed
 
     def traces(self, traces: Sequence[Entity]) -> Iterator[float]:
-        """Traces with their observations and scores."""
+        """Traces with their observations, scores and dataset run items."""
         ...
 
     def project(self, project_id: str) -> Iterator[float]:
@@ -84,6 +86,8 @@ class Operations(Protocol):
 
     where: str
     """The store as a person knows it."""
+    erases: bool
+    """Whether it can take single payloads off its disk."""
     failures: tuple[type[Exception], ...]
     """What every method may raise when the store does not answer or refuses."""
 

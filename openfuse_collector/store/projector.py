@@ -15,10 +15,13 @@ from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import Scalar, row, with_storable_ids
 from openfuse_collector.store.horizon import OPEN, Horizons, record_within
 from openfuse_collector.store.present import Folded, Presence, Present, filled
+from openfuse_collector.store.sightings import Sightings
 
 History = Callable[[Sequence[Entity]], Mapping[Entity, Sequence[Event]]]
 """Asks the store for all raw events of some entities; entities it does not know are absent from the answer."""
 
+ANNOUNCED = 10_000
+"""Traces of which it is known that they were announced. Of more, some are announced again with each request."""
 _PRESENT_BYTES = 400
 
 
@@ -38,6 +41,8 @@ class Changes:
     """What each entity with something to write was made of; only where the store was asked (`presence`)."""
     gone: list[Entity] = field(default_factory=list)
     """Entities that have no row, though they may have had one: what it rested on was replaced by an earlier copy or a newer mapping."""
+    events: int = 0
+    """How many events it was given; counted by the store."""
     spans: int = 0
     """Raw spans the store did not have; counted by the store that keeps them."""
 
@@ -80,6 +85,7 @@ class Projector:
         self._max_bytes = max_bytes
         self.horizons: Horizons = {}
         """Which projects were deleted, and when: kept up to date by the store."""
+        self._sightings = Sightings(ANNOUNCED)
         self._bytes = 0
         self._known: OrderedDict[Entity, tuple[Accumulator, Present | None, int]] = OrderedDict()
 
@@ -92,6 +98,13 @@ class Projector:
         # Raw events are written before rows: an entity without the former has none of the latter.
         present = {} if self._presence is None or not stored else self._presence(list(stored))
         return self._fold_all(by_entity, stored, present)
+
+    def with_announcements(self, events: list[Event], announced: Iterable[Event]) -> list[Event]:
+        """`events`, and those of `announced` whose trace nobody has announced here since `forget`: it may be gone from the store."""
+        for event in events:
+            if event.entity.type == "trace" and event.shallow:
+                self._sightings.is_news(event)
+        return [*events, *filter(self._sightings.is_news, announced)]
 
     def refold(
         self, entities: Iterable[Entity], stored: Mapping[Entity, Sequence[Event]], present: Mapping[Entity, Present]
@@ -133,6 +146,7 @@ class Projector:
         """Drop all state; the store is asked again. After a failed write, and when somebody else wrote to the store."""
         self._known.clear()
         self._bytes = 0
+        self._sightings.forget()
 
     def _fold(
         self,

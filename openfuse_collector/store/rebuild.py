@@ -86,6 +86,7 @@ class Example(NamedTuple):
 
 
 MISSING, UNWANTED, DOUBLED, WITHOUT_EVENTS = "row missing", "row unwanted", "rows doubled", "row without events"
+LEFT_BEHIND = "side rows without row and events"
 """What may be wrong with a row as a whole; columns and side tables go by their names."""
 
 
@@ -98,6 +99,8 @@ class TableReport:
     added: int = 0
     removed: int = 0
     without_events: int = 0
+    left_behind: int = 0
+    """Entities with neither a row nor raw events, of which there are side rows."""
     doubled: int = 0
     """Rows beyond the first of their entity."""
     columns: Counter[str] = field(default_factory=Counter)
@@ -110,13 +113,14 @@ class TableReport:
     @property
     def discrepancies(self) -> int:
         """Rows that are not what they should be, each counted once."""
-        return self.changed + self.added + self.removed + self.without_events
+        return self.changed + self.added + self.removed + self.without_events + self.left_behind
 
-    def orphans(self, names: Iterable[tuple[str, str]]) -> None:
-        """Add rows, (project, id), that no event stands behind."""
+    def orphans(self, names: Iterable[tuple[str, str]], *, sides: bool = False) -> None:
+        """Add rows, (project, id), that no event stands behind, or side rows that stand behind no row either."""
         for name in names:
-            self.without_events += 1
-            self.example(WITHOUT_EVENTS, Example(*name))
+            self.without_events += not sides
+            self.left_behind += sides
+            self.example(LEFT_BEHIND if sides else WITHOUT_EVENTS, Example(*name))
 
     def example(self, what: str, example: Example) -> None:
         """Keep it, if there are few of that kind yet."""

@@ -152,3 +152,11 @@ def test_loading_the_default_configuration_opens_no_network_library() -> None:
     imported = imported_after("from openfuse_collector.cli import main; main(['validate'])")
     assert "yaml" in imported
     assert imported.isdisjoint({"rich", "grpc", "aiohttp"})
+
+
+def test_an_extension_named_after_credentials_shows_its_other_settings() -> None:
+    """`api_keys` is the id of an extension, not a key that names a credential; what is secret in it still is."""
+    project = "extensions.api_keys.projects=[{id: shop, keys: [{public_key: pk-1, secret_key: sk-1}]}]"
+    shown = yaml.safe_load(call("print-config", "--set", project).stdout)["extensions"]["api_keys"]
+    assert (shown["projects"][0]["id"], shown["failure_delay"]) == ("shop", "250ms")
+    assert shown["projects"][0]["keys"][0]["secret_key"] == "[REDACTED]"

@@ -79,7 +79,7 @@ def test_changes_are_told_by_table_and_column(path: Path) -> None:
 
 def test_rows_without_events(path: Path) -> None:
     execute(path, "INSERT INTO traces (project_id, id, timestamp) VALUES ('p', 'ghost', 5)")
-    assert "1 rows have no raw event behind them; --prune removes them" in call(path).stdout
+    assert "1 row without a raw event; --prune removes what has none" in call(path).stdout
     assert "--prune removes" not in call(path, "--prune").stdout
     assert query(path, "SELECT 1 FROM traces WHERE id = 'ghost'") == []
 
@@ -98,7 +98,7 @@ def test_repricing_uses_the_configured_tables(path: Path, tmp_path: Path) -> Non
     )
     result = call(path, "--reprice", "--config", str(config))
     assert result.exit_code == 0, result.output
-    assert "2 entities, 1 rows changed" in result.stdout
+    assert "2 entities, 1 row changed" in result.stdout
     assert "cost of these observations: $0.003500 before, $0.120000 after (+0.116500)" in result.stdout
     assert [row["total_cost"] for row in query(path, "SELECT total_cost FROM observations ORDER BY id")] == [0.12, None]
     assert "$0.120000 before, $0.003500 after (-0.116500)" in call(path, "--reprice").stdout

@@ -29,6 +29,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from openfuse_collector.cli.replay import Encoding, as_protobuf, json_mapping, read_request
 from openfuse_collector.cli.send import send
 from openfuse_collector.cli.transport import Fate, Outcome, send_until_answered
+from openfuse_collector.cli.views.counted import counted
 
 TRACE, SPAN, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "00f067aa0ba902b7"
 
@@ -177,7 +178,7 @@ def test_a_retryable_status_is_tried_again_when_the_server_says(peer: Peer, kept
 def test_a_refused_request_fails_the_run_but_not_its_neighbours(peer: Peer, kept: Path, status: int) -> None:
     peer.script = [(status, {}, b"not like this")]
     sent = run(kept, "--endpoint", peer.url)
-    assert (sent.exit_code, sent.stdout) == (1, "1 requests taken, 1 refused; 1 spans taken, 0 rejected\n")
+    assert (sent.exit_code, sent.stdout) == (1, "1 request taken, 1 refused; 1 span taken, 0 rejected\n")
     assert "001.traces.pb: refused" in sent.stderr and "not like this" in sent.stderr
 
 
@@ -208,7 +209,10 @@ def test_rejected_spans_are_counted_and_fail_the_run(peer: Peer, kept: Path, enc
     peer.script = [(200, {}, answers[encoding])]
     sent = run(*kept.rglob(f"*.traces.{encoding}"), "--endpoint", peer.url)
     taken = {"pb": 1, "json": 0}[encoding]
-    assert (sent.exit_code, sent.stdout) == (1, f"1 requests taken, 0 refused; {taken} spans taken, 1 rejected\n")
+    assert (sent.exit_code, sent.stdout) == (
+        1,
+        f"1 request taken, 0 refused; {counted(taken, 'span')} taken, 1 rejected\n",
+    )
     assert "span_id is not 8 bytes" in sent.stderr
 
 
@@ -216,7 +220,25 @@ def test_nobody_there_is_given_up_after_the_patience(kept: Path) -> None:
     with serving(BaseHTTPRequestHandler) as url:
         gone = url
     sent = run(kept / "deep" / "001.traces.pb", "--endpoint", gone, "--retry-for", "0")
-    assert (sent.exit_code, "gave up after 0s" in sent.stderr) == (1, True)
+    assert (sent.exit_code, "gave up after 0s: 127.0.0.1:" in sent.stderr) == (1, True)
+    assert "Errno" not in sent.stderr
+
+
+@pytest.mark.parametrize("protocol", ["as-kept", "grpc"])
+def test_where_nobody_answers_the_other_requests_are_not_tried(kept: Path, protocol: str) -> None:
+    """Each would take the whole patience."""
+    with serving(BaseHTTPRequestHandler) as url:
+        gone = url
+    sent = run(kept, "--endpoint", gone, "--protocol", protocol, "--retry-for", "0")
+    assert (sent.exit_code, sent.stdout) == (1, "0 requests taken, 2 refused; 0 spans taken, 0 rejected\n")
+    assert sent.stderr.count("gave up") == 1
+    assert "nobody answers: is the collector running? Not tried: 1 request\n" in sent.stderr
+
+
+def test_a_server_that_is_busy_for_too_long_is_asked_again_for_each_request(peer: Peer, kept: Path) -> None:
+    peer.script = [(503, {}, b"busy")]
+    sent = run(kept, "--endpoint", peer.url, "--retry-for", "0")
+    assert (len(peer.calls), sent.stdout) == (2, "1 request taken, 1 refused; 1 span taken, 0 rejected\n")
 
 
 @dataclass

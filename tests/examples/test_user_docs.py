@@ -24,7 +24,13 @@ DOCUMENTS = (
 )
 
 COMMAND = re.compile(r"openfuse-collector ([a-z][a-z-]*(?: +[^#|`\n]*)?)")
-LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)[^)]*\)")
+LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]*))?\)")
+PAGES = sorted(
+    str(path.relative_to(CHECKOUT))
+    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "tests/*/README.md", "openfuse_collector/**/README.md")
+    for path in CHECKOUT.glob(pattern)
+)
+"""Everything there is to read."""
 
 
 def commands() -> list[str]:
@@ -49,11 +55,32 @@ def test_the_documents_do_mention_commands() -> None:
     assert {"run", "traces", "send"} <= {command.split()[0] for command in commands()}
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in links, as GitHub makes it."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", PAGES)
 def test_links_lead_somewhere(document: str) -> None:
     path = CHECKOUT / document
-    targets = [target for target in LINK.findall(path.read_text()) if "://" not in target]
-    assert [target for target in targets if not (path.parent / target).exists()] == []
+    links = [(target, anchor) for target, anchor in LINK.findall(path.read_text()) if "://" not in target]
+    pages = [(path.parent / target if target else path, anchor) for target, anchor in links]
+    assert [str(page) for page, _ in pages if not page.exists()] == []
+    assert [f"{page}#{anchor}" for page, anchor in pages if anchor and anchor not in anchors(page)] == []
+
+
+def test_the_index_names_every_page() -> None:
+    index = CHECKOUT / "docs" / "index.md"
+    named = {(index.parent / target).resolve() for target, _ in LINK.findall(index.read_text())}
+    pages = [*(CHECKOUT / "docs").glob("*.md"), *(CHECKOUT / "openfuse_collector").glob("**/README.md")]
+    assert [str(page) for page in pages if page != index and page not in named] == []
+
+
+def test_no_table_is_broken_in_two() -> None:
+    """A row behind a blank line is no row but a line of bars."""
+    broken = re.compile(r"\n\n(\|[^\n]*\|)\n(?!\|\s*:?-)")
+    assert [(page, row) for page in PAGES for row in broken.findall((CHECKOUT / page).read_text())] == []
 
 
 def test_every_make_target_that_is_mentioned_exists() -> None:

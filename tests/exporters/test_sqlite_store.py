@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from openfuse_collector.config.types import Size
 from openfuse_collector.errors import PermanentError, RetryableError
@@ -16,8 +20,10 @@ from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.exporter import SqliteExporter
 from openfuse_collector.exporters.sqlite.schema import MIGRATIONS
 from openfuse_collector.exporters.sqlite.store import Store
-from openfuse_collector.pipeline.letter_file import LetterFile
+from openfuse_collector.pipeline.dead_letters import DeadLetters
+from openfuse_collector.pipeline.letter_file import NAME, LetterFile
 from openfuse_collector.signals import Signal
+from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import batch, event, item, kept_letters, settings
 
 
@@ -244,3 +250,55 @@ def test_an_id_no_store_takes_is_one_entity_however_often_it_comes_back(tmp_path
         assert sorted((row["entity_id"], row["event_id"]) for row in found) == sorted(
             (kept, n) for n in ("e2", "e3", kept)
         )
+
+
+def damaged(directory: Path) -> DeadLetters:
+    """Dead letters of an earlier start, in a file of which all but the first page is no longer one."""
+    earlier = DeadLetters(directory, threading.Event(), Metrics(), structlog.get_logger())
+    for number in range(50):
+        earlier.add(item([event(f"x{number}", input="x" * 5000)]), "traces", "store", "too odd", Signal.EVENTS)
+    earlier.sync()
+    earlier.close()
+    file = directory / NAME
+    file.write_bytes(file.read_bytes()[:4096] + b"\xa5" * (file.stat().st_size - 4096))
+    return DeadLetters(directory, threading.Event(), Metrics(), structlog.get_logger())
+
+
+def impossible(directory: Path) -> DeadLetters:
+    """Dead letters whose file cannot be opened."""
+    (directory / NAME).mkdir(parents=True)
+    return DeadLetters(directory, threading.Event(), Metrics(), structlog.get_logger())
+
+
+@pytest.mark.parametrize("make", [damaged, impossible])
+def test_the_store_takes_data_whatever_became_of_the_dead_letters(
+    make: Callable[[Path], DeadLetters], path: Path, tmp_path: Path
+) -> None:
+    letters = make(tmp_path / "letters")
+    made = dataclasses.replace(settings("sqlite"), dead_letters=letters)
+    exporter = SqliteExporter(made, SqliteConfig(path=str(path)))
+    exporter.export(batch(item([event("o1")]), end=7))
+    assert [row["id"] for row in query(path, "SELECT id FROM observations")] == ["o1"]
+    assert exporter.cursor("traces") == 7
+
+
+def test_a_damaged_file_is_put_aside_when_it_is_read(tmp_path: Path) -> None:
+    letters = damaged(tmp_path / "letters")
+    with pytest.raises(sqlite3.DatabaseError):
+        letters.changes()
+    letters.add(item([event("new")]), "traces", "store", "too odd", Signal.EVENTS)
+    letters.sync()
+    assert len(kept_letters(tmp_path / "letters")) == 1
+    assert list((tmp_path / "letters").glob(f"{NAME}.damaged-*"))
+
+
+def test_a_directory_that_cannot_be_made_is_the_moment_s_fault_not_the_data_s(path: Path) -> None:
+    exporter = SqliteExporter(settings("sqlite"), SqliteConfig(path=str(path)))
+    exporter.export(batch(item([event("o1")])))
+    shutil.rmtree(path.parent)
+    path.parent.write_text("a file in its place")
+    with pytest.raises(RetryableError):
+        exporter.export(batch(item([event("o2")])))
+    path.parent.unlink()
+    exporter.export(batch(item([event("o2")]), end=7))
+    assert exporter.cursor("traces") == 7

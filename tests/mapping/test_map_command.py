@@ -68,6 +68,11 @@ def test_files(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    result = run(str(tmp_path / "none.pb"))
+    assert (result.exit_code, result.stderr) == (1, f"{tmp_path}/none.pb: No such file or directory\n")
+
+
 @pytest.mark.parametrize("body", [b"\xff\xff\xff", b'{"resourceSpans":', b'{"resourceSpans": 5}', b"[]"])
 def test_bad_input(body: bytes, tmp_path: Path) -> None:
     bad, good = tmp_path / "bad", tmp_path / "good"
@@ -131,6 +136,13 @@ def test_explain_prints_a_table_per_event() -> None:
     assert rows[0] == ["observation", ROOT, "generation-create"]
     assert ["model", "m", "rules.MODEL", "gen_ai.request.model"] in rows
     assert ["type", "GENERATION", "rules.MODEL_MEANS_GENERATION", "gen_ai.request.model"] in rows
+
+
+def test_explain_names_an_attribute_once_for_metadata() -> None:
+    said = span({"ai.operationId": "ai.generateText", "ai.telemetry.metadata.n": 3})
+    result = run("--explain", stdin=request(said).SerializeToString())
+    (row,) = (line for line in result.stdout.split("\n\n")[0].splitlines() if line.split()[0] == "metadata")
+    assert row.rsplit("  ", 1)[1].count("ai.telemetry.metadata.n") == 1, row
 
 
 def test_explain_of_logs() -> None:

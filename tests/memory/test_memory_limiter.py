@@ -100,3 +100,25 @@ async def test_one_line_is_written_however_long_it_lasts() -> None:
     (line,) = [entry for entry in machine.logs.entries if "memory is short" in entry["event"]]
     assert "memory_limiter" in line["remedy"]
     assert metric(machine.metrics, "openfuse_memory_reclaims_total") >= 1
+
+
+async def test_memory_that_cannot_be_measured_for_a_moment_is_measured_again() -> None:
+    """Out of file handles, /proc cannot be read: what was short then must not be short for ever."""
+    machine = Machine(SOFT + 1)
+    answers = iter([SOFT + 1, SOFT + 1, OSError(24, "Too many open files"), 400])
+    measured = asyncio.Event()
+
+    def read() -> int:
+        answer = next(answers, None)
+        if isinstance(answer, OSError):
+            raise answer
+        if answer is None:
+            measured.set()
+        return answer or 400
+
+    machine.limiter._read = read
+    watch = asyncio.create_task(machine.limiter.watch(0.0))
+    async with asyncio.timeout(30):
+        await measured.wait()
+    watch.cancel()
+    assert not machine.limiter.pressed

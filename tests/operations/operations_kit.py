@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
+from openfuse_collector.component import Settings
 from openfuse_collector.config.types import Address
 from openfuse_collector.enrich import Enrich
 from openfuse_collector.events.columns import TIME_COLUMN
@@ -47,8 +48,8 @@ class StoreKit(Protocol):
 
     kind: str
 
-    def exporter(self, **config: Any) -> Any:
-        """Context manager: an exporter as a collector has it."""
+    def exporter(self, collector: Settings | None = None, **config: Any) -> Any:
+        """Context manager: an exporter as a collector has it; `collector` is what exporters of one share."""
         ...
 
     def operations(self) -> Operations: ...
@@ -73,8 +74,8 @@ class SqliteKit:
         self.config = SqliteConfig(path=str(self.path))
 
     @contextmanager
-    def exporter(self, **config: Any) -> Iterator[SqliteExporter]:
-        made = SqliteExporter(settings("sqlite"), replace(self.config, **config))
+    def exporter(self, collector: Settings | None = None, **config: Any) -> Iterator[SqliteExporter]:
+        made = SqliteExporter(collector or settings("sqlite"), replace(self.config, **config))
         try:
             yield made
         finally:
@@ -110,8 +111,8 @@ class GreptimedbKit:
         migrations.apply(self.sql, self.config, "test")
 
     @contextmanager
-    def exporter(self, **config: Any) -> Iterator[GreptimedbExporter]:
-        made = GreptimedbExporter(settings("greptimedb"), replace(self.config, **config))
+    def exporter(self, collector: Settings | None = None, **config: Any) -> Iterator[GreptimedbExporter]:
+        made = GreptimedbExporter(collector or settings("greptimedb"), replace(self.config, **config))
         try:
             yield made
         finally:
@@ -210,7 +211,12 @@ def assert_shares(shares: list[float]) -> None:
     assert all(0 <= share <= 1 for share in shares)
 
 
-PROJECTIONS = {"trace": "traces", "observation": "observations", "score": "scores"}
+PROJECTIONS = {
+    "trace": "traces",
+    "observation": "observations",
+    "score": "scores",
+    "dataset_run_item": "dataset_run_items",
+}
 
 
 def shown(kit: StoreKit) -> dict[Entity, int]:
@@ -249,7 +255,12 @@ def said(
     **body: Any,
 ) -> Event:
     """An event received `at` milliseconds after the beginning; with `mapping` it was made from a span."""
-    types = {"observation": "span-create", "trace": "trace-create", "score": "score-create"}
+    types = {
+        "observation": "span-create",
+        "trace": "trace-create",
+        "score": "score-create",
+        "dataset_run_item": "dataset-run-item-create",
+    }
     body = {"id": id, **({"value": 1, "name": "quality"} if kind == "score" else {}), **body}
     name = event or f"{kind}-{id}-{at}"
     metadata = None if mapping is None else {"source": f"{kind}-{id}", "mapping": mapping}

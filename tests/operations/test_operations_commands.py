@@ -11,8 +11,9 @@ from operations_kit import GreptimedbKit, SqliteKit, StoreKit, contents, convers
 
 from openfuse_collector.cli import rebuild as rebuild_module
 from openfuse_collector.cli.main import main
-from openfuse_collector.exporters.greptimedb import pages
+from openfuse_collector.exporters.greptimedb import ddl, pages
 from openfuse_collector.exporters.greptimedb import rebuild as greptimedb_rebuild
+from openfuse_collector.exporters.greptimedb.schema import TABLES
 from openfuse_collector.exporters.sqlite import selection as sqlite_selection
 
 CONFIG = {
@@ -44,7 +45,7 @@ def test_verify(kit: StoreKit) -> None:
     damage(kit)
     found = call(kit, "verify")
     assert found.exit_code == 1
-    assert "6 entities, 1 rows with discrepancies" in found.stdout
+    assert "6 entities, 1 row with discrepancies" in found.stdout
     assert "no row although its events make one" in found.stdout
     assert "p t1" in found.stdout
     assert call(kit, "verify", "--table", "scores").exit_code == 0
@@ -79,10 +80,10 @@ def test_rebuild(kit: StoreKit) -> None:
     store(kit, conversation("t1"), conversation("t2"))
     damage(kit)
     told = call(kit, "rebuild", "--dry-run")
-    assert "6 entities, 1 rows would change (dry run)" in told.stdout, told.output
+    assert "6 entities, 1 row would change (dry run)" in told.stdout, told.output
     assert ids(kit) == {"t1-o", "t1-s", *SECOND}
     done = call(kit, "rebuild", "--table", "traces")
-    assert (done.exit_code, "2 entities, 1 rows changed" in done.stdout) == (0, True), done.output
+    assert (done.exit_code, "2 entities, 1 row changed" in done.stdout) == (0, True), done.output
     assert ids(kit) == FIRST | SECOND
     assert "6 entities, 0 rows changed" in call(kit, "rebuild").stdout
 
@@ -127,7 +128,7 @@ def test_delete_trace(kit: StoreKit) -> None:
     store(kit, conversation("t1"), conversation("t2"))
     before = contents(kit)
     told = call(kit, "delete", "trace", "t1", "--dry-run")
-    assert "1 traces, 1 observations, 1 scores would be deleted (dry run)" in told.stdout, told.output
+    assert "1 trace, 1 observation, 1 score would be deleted (dry run)" in told.stdout, told.output
     asked = call(kit, "delete", "trace", "t1")
     assert asked.exit_code == 1
     assert "say --yes, or look first with --dry-run" in asked.stderr
@@ -135,7 +136,7 @@ def test_delete_trace(kit: StoreKit) -> None:
     done = call(kit, "delete", "trace", "t1", "t3", "--yes")
     assert done.exit_code == 1
     assert "no trace t3" in done.stderr
-    assert "1 traces, 1 observations, 1 scores deleted" in done.stdout
+    assert "1 trace, 1 observation, 1 score deleted" in done.stdout
     assert ids(kit) == SECOND
     assert call(kit, "verify").exit_code == 0
 
@@ -172,8 +173,8 @@ def test_bytes_that_are_no_text(kit: StoreKit) -> None:
 def test_delete_project(kit: StoreKit) -> None:
     store(kit, conversation("t1"), conversation("t2", project="q"))
     result = call(kit, "delete", "project", "p", "--yes", "--erase")
-    assert result.exit_code == 0, result.output
-    assert "1 traces, 1 observations, 1 scores deleted" in result.stdout
+    assert result.exit_code == (0 if kit.kind == "sqlite" else 3), result.output
+    assert "1 trace, 1 observation, 1 score deleted" in result.stdout
     assert "not erased: " in result.stdout
     assert ids(kit) == SECOND
     assert call(kit, "verify").exit_code == 0
@@ -185,9 +186,9 @@ def test_retention(kit: StoreKit) -> None:
     assert (nothing.exit_code, "nothing expires" in nothing.stderr) == (0, True)
     sets = {f"exporters.{kit.kind}.retention.default": "30d"}
     told = call(kit, "retention", "--dry-run", sets=sets)
-    assert "1 traces, 1 observations, 1 scores would be removed (dry run)" in told.stdout, told.output
+    assert "1 trace, 1 observation, 1 score would be removed (dry run)" in told.stdout, told.output
     done = call(kit, "retention", sets=sets)
-    assert (done.exit_code, "1 traces, 1 observations, 1 scores removed" in done.stdout) == (0, True), done.output
+    assert (done.exit_code, "1 trace, 1 observation, 1 score removed" in done.stdout) == (0, True), done.output
     assert ids(kit) == SECOND
     assert call(kit, "verify").exit_code == 0
 
@@ -251,3 +252,42 @@ def test_several_stores(sqlite: SqliteKit, greptimedb: GreptimedbKit, tmp_path: 
     assert ": 6 entities" in both("verify", "--exporter", "greptimedb").stdout
     assert both("verify", "--exporter", "greptimedb/eu").exit_code == 2
     assert ": 3 entities" in both("verify", "--store", str(sqlite.path)).stdout
+
+
+def test_erasing_is_said_to_have_happened_where_it_has(kit: StoreKit) -> None:
+    store(kit, conversation("t1"), conversation("t2"), conversation("t3", project="q"))
+    status = 0 if kit.kind == "sqlite" else 3
+    asked = call(kit, "delete", "trace", "t1", "--erase")
+    assert asked.exit_code == 1
+    assert ("erase its payloads for good?" in asked.output) == (kit.kind == "sqlite")
+    assert ("cannot erase payloads (they stay in raw_events)?" in asked.output) == (kit.kind == "greptimedb")
+    assert call(kit, "delete", "trace", "t1", "--erase", "--dry-run").exit_code == status
+    for arguments in (("trace", "t1"), ("project", "p")):
+        done = call(kit, "delete", *arguments, "--erase", "--yes")
+        assert done.exit_code == status, done.output
+        assert ("not erased: raw_events" in done.stdout) == (kit.kind == "greptimedb")
+    assert call(kit, "delete", "project", "nobody", "--erase", "--yes").exit_code == 0
+    assert call(kit, "delete", "trace", "nobody", "--erase", "--yes").exit_code == 1
+    assert call(kit, "delete", "trace", "t3", "--yes").exit_code == 0
+
+
+def test_erasing_from_greptimedb_by_copying(greptimedb: GreptimedbKit) -> None:
+    """As docs/operations.md has it: what was to be erased is in no table, and what is left is a store."""
+    secret = "correct-horse-battery-staple"
+    store(greptimedb, conversation("t1", secret=secret), conversation("t2", project="q"))
+    assert call(greptimedb, "delete", "project", "p", "--erase", "--yes").exit_code == 3
+    definition = next(iter(ddl.creation(TABLES["raw_events"])))
+    greptimedb.tamper(definition.replace("`raw_events`", "`raw_events_kept`"))
+    for statement in (
+        "INSERT INTO raw_events_kept SELECT * FROM raw_events WHERE project_id <> 'p' OR event_type = 'langfuse-tombstone'",
+        "DROP TABLE raw_events",
+        "ALTER TABLE raw_events_kept RENAME raw_events",
+    ):
+        greptimedb.tamper(statement)
+    assert not any(secret in body for (body,) in greptimedb.query("SELECT body FROM raw_events"))
+    assert ids(greptimedb) == SECOND
+    assert verified(greptimedb).discrepancies == 0
+    assert call(greptimedb, "schema", "diff").exit_code == 0
+    store(greptimedb, conversation("t1", secret=secret))
+    assert ids(greptimedb) == SECOND, "the project's tombstone holds"
+    assert call(greptimedb, "delete", "project", "nobody", "--erase", "--yes").exit_code == 0

@@ -8,11 +8,23 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from operations_kit import GreptimedbKit, SqliteKit, StoreKit, contents, conversation, rebuilt, said, store, verified
+from operations_kit import (
+    GreptimedbKit,
+    SqliteKit,
+    StoreKit,
+    contents,
+    conversation,
+    rebuilt,
+    said,
+    side_entities,
+    store,
+    verified,
+)
 
 from openfuse_collector.events.event import Event
 from openfuse_collector.store.rebuild import (
     DOUBLED,
+    LEFT_BEHIND,
     MISSING,
     UNWANTED,
     WITHOUT_EVENTS,
@@ -198,6 +210,41 @@ def test_side_rows_of_something_deleted(greptimedb: GreptimedbKit) -> None:
     rebuilt(greptimedb)
     assert verified(greptimedb).discrepancies == 0
     assert greptimedb.query("SELECT * FROM traces_tags") == []
+
+
+STRAY = (
+    "INSERT INTO {} (`timestamp`, project_id, entity_id, tag, is_deleted{}) VALUES (5, 'p', '{}', '{}', false{})",
+    "INSERT INTO {} (`timestamp`, project_id, entity_id, `key`, value, is_deleted, generation) VALUES (5, 'p', '{}', 'k', 'v', false, 1)",
+)
+
+
+def test_side_rows_of_something_nobody_spoke_of(greptimedb: GreptimedbKit) -> None:
+    """Counted once, whatever side tables they are in, and not beside a row that has no events either."""
+    store(greptimedb, conversation("t1"))
+    insert(greptimedb, "ghost")
+    tag, key = STRAY
+    for id, value in (("ghost", "a"), ("stray", "a"), ("stray", "b")):
+        greptimedb.tamper(tag.format("traces_tags", ", generation", id, value, ", 1"))
+    for table_name, id in (
+        ("traces_metadata", "stray"),
+        ("observations_metadata", "stray-o"),
+        ("scores_metadata", "stray-s"),
+    ):
+        greptimedb.tamper(key.format(table_name, id))
+    greptimedb.tamper(tag.format("observations_tags", "", "stray-o", "old", ""))
+    report = verified(greptimedb)
+    counts = {kind: (one.without_events, one.left_behind) for kind, one in report.tables.items() if one.discrepancies}
+    assert counts == {"trace": (1, 1), "observation": (0, 1), "score": (0, 1)}
+    assert [example.id for example in report.tables["observation"].examples[LEFT_BEHIND]] == ["stray-o"]
+    assert verified(greptimedb, Selection(entity="stray")).discrepancies == 1
+    assert verified(greptimedb, Selection(trace="stray")).discrepancies == 1
+    assert verified(greptimedb, Selection(project="q")).discrepancies == 0
+    rebuilt(greptimedb)
+    assert verified(greptimedb).discrepancies == 4
+    rebuilt(greptimedb, prune=True)
+    assert verified(greptimedb).discrepancies == 0
+    assert side_entities(greptimedb) == {"t1", "t1-o"}
+    assert greptimedb.query("SELECT * FROM observations_tags") == []
 
 
 SELECTIONS = {

@@ -14,11 +14,11 @@ import structlog
 from structlog.testing import capture_logs
 
 from openfuse_collector.component import Kind
-from openfuse_collector.config.service import DeadLettersConfig
 from openfuse_collector.config.types import Duration, Size
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.letter import item_of
+from openfuse_collector.pipeline.letter_config import DeadLettersConfig
 from openfuse_collector.pipeline.letter_file import NAME, LetterFile
 from openfuse_collector.pipeline.retry import Stopped
 from openfuse_collector.service import decode_letter

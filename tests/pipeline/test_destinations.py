@@ -116,3 +116,38 @@ def test_who_refuses_and_who_parks(tmp_path: Path) -> None:
         "traces/away": "refuse",
     }
     running.journal.close()
+
+
+REARRANGED = {
+    "the store that was ahead is removed": "[genai/away]",
+    "the store that was behind comes first": "[genai/away, genai]",
+}
+
+
+@pytest.mark.parametrize("exporters", REARRANGED.values(), ids=REARRANGED.keys())
+async def test_a_store_that_is_behind_gets_everything_however_destinations_are_rearranged(
+    exporters: str, tmp_path: Path
+) -> None:
+    """The name of the pipeline's own cursor passes from one destination to another; how far that one was does not."""
+    running = machine(tmp_path, ONE_PIPELINE)
+    await running.graph.start()
+    with away(tmp_path / "b.db"):
+        for trace in range(1, 11):
+            await running.accept(request(trace))
+        wait_until(lambda: count(tmp_path / "a.db", "traces") == 10, lambda: "the living store waits", 60)
+        wait_until(lambda: running.journal.backlog("traces")["lag_bytes"] == 0, lambda: "the cursor stays", 60)
+        assert not await running.graph.shutdown(0)
+        running.journal.close()
+    pipeline = ONE_PIPELINE.replace("[genai, genai/away]", exporters)
+    again = machine(tmp_path, pipeline) if "genai]" in exporters else machine_without_genai(tmp_path, pipeline)
+    await again.graph.start()
+    assert await again.stop()
+    assert count(tmp_path / "b.db", "traces") == 10
+
+
+def machine_without_genai(tmp_path: Path, pipelines: str) -> Machine:
+    """Only the store that was away is left."""
+    path = tmp_path / "config.yaml"
+    text = CONFIG.replace("    events: {receivers: [genai], exporters: [sqlite]}\n", "").replace("genai: {}, ", "")
+    path.write_text(text.replace("PIPELINES", pipelines).replace("PATH", str(tmp_path)))
+    return Machine(load([str(path)], []))

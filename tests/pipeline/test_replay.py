@@ -15,7 +15,7 @@ from openfuse_collector.config.types import Duration
 from openfuse_collector.errors import PermanentError, RetryableError
 from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.replay import MOST_ATTEMPTS, Replay
-from openfuse_collector.pipeline.retry import RetryConfig
+from openfuse_collector.pipeline.retry import RetryConfig, Stopped
 from openfuse_collector.pipeline.stages import Step, Steps
 from openfuse_collector.pipeline.worker import ExporterWorker
 from openfuse_collector.service import decode_letter
@@ -230,3 +230,19 @@ def test_a_letter_that_ends_the_process_is_not_tried_for_ever(tmp_path: Path) ->
         until(lambda: not machine.waiting())
     assert store.taken == []
     assert f"ended {MOST_ATTEMPTS} times" in kept_letters(tmp_path)[0].reason
+
+
+def test_a_stop_before_the_letters_were_offered_is_no_attempt(tmp_path: Path) -> None:
+    """A destination that is away keeps its queue full: as many restarts as there are must not pass for crashes."""
+    machine = Machine(tmp_path, store=Destination())
+    machine.refuse("store", "a")
+    machine.ask()
+
+    class Leaving:
+        def consume(self, batch: Batch) -> None:
+            raise Stopped
+
+    machine.entries[Kind.EXPORTER, "store"] = Leaving()
+    for _ in range(MOST_ATTEMPTS + 1):
+        machine.replay._replay(Kind.EXPORTER, "store")
+    assert machine.waiting() == 1

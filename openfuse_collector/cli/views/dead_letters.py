@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from openfuse_collector.cli.views.counted import counted
 from openfuse_collector.cli.views.format import clean, clock, one_line
 from openfuse_collector.pipeline.letter import DeadLetter
-from openfuse_collector.signals import Signal
+from openfuse_collector.signals import Origin, Signal
 
 COLUMNS = ("time", "id", "component", "pipeline", "project", "signal", "reason", "size", "state")
 REASON_CELLS = 200
@@ -27,7 +28,7 @@ _IDS = frozenset(("traceId", "spanId", "parentSpanId"))
 
 def letters(count: int) -> str:
     """`1 dead letter`, `12 dead letters`."""
-    return f"{count:,} dead letter{'' if count == 1 else 's'}"
+    return counted(count, "dead letter")
 
 
 def print_table(rows: Sequence[dict[str, Any]], zone: tzinfo | None = None) -> None:
@@ -56,7 +57,7 @@ def letter_lines(id: str, letter: DeadLetter, zone: tzinfo | None = None) -> Ite
         "reason": letter.reason,
         "pipeline": letter.pipeline,
         "project": origin.project_id,
-        "received": f"{clock(origin.received_at // 1_000_000, zone)} by {origin.receiver} from {origin.sdk_name} {origin.sdk_version}",
+        "received": f"{clock(origin.received_at // 1_000_000, zone)} by {origin.receiver}{_sender(origin)}",
         "signal": str(letter.signal),
         "size": size(len(letter.payload)),
     }
@@ -64,6 +65,12 @@ def letter_lines(id: str, letter: DeadLetter, zone: tzinfo | None = None) -> Ite
         yield f"{title + ':':<11}{clean(value)}"
     yield ""
     yield from clean(json.dumps(content(letter), indent=2, ensure_ascii=False)).split("\n")
+
+
+def _sender(origin: Origin) -> str:
+    """` from langfuse-python 3.8.1`; empty where the sender did not say what it is."""
+    known = [part for part in (origin.sdk_name, origin.sdk_version) if part not in ("", "unknown")]
+    return f" from {' '.join(known)}" if known else ""
 
 
 def content(letter: DeadLetter) -> Any:

@@ -8,6 +8,7 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from openfuse_collector.cli.views.counted import counted
 from openfuse_collector.store.rebuild import PICO, Report
 
 NAMES = {
@@ -50,20 +51,21 @@ def report_lines(report: Report, where: str, *, cost: bool, pruned: bool, dry_ru
     tables = report.tables.values()
     written = sum(table.changed + table.added + table.removed for table in tables)
     checked = sum(table.checked for table in tables)
-    yield f"{where}: {checked:,} entities, {written:,} rows {'would change (dry run)' if dry_run else 'changed'}"
+    done = "would change (dry run)" if dry_run else "changed"
+    yield f"{where}: {counted(checked, 'entity', 'entities')}, {counted(written, 'row')} {done}"
     yield from _mapping_lines(report, dry_run)
     yield ""
     yield f"{'table':18}{'entities':>12}{'changed':>10}{'added':>10}{'removed':>10}{'no events':>12}"
     for kind, name in NAMES.items():
         if (table := report.tables.get(kind)) is not None:
             counts = f"{table.checked:12,}{table.changed:10,}{table.added:10,}{table.removed:10,}"
-            yield f"{name:18}{counts}{table.without_events:12,}"
+            yield f"{name:18}{counts}{table.without_events + table.left_behind:12,}"
     yield from _column_lines(report)
     if cost:
         yield from _cost_lines(report)
-    orphans = sum(table.without_events for table in tables)
+    orphans = sum(table.without_events + table.left_behind for table in tables)
     if orphans and not (pruned and not dry_run):
-        yield f"\n{orphans:,} rows have no raw event behind them; --prune removes them"
+        yield f"\n{counted(orphans, 'row')} without a raw event; --prune removes what has none"
     yield from failure_lines(report, "could not be rebuilt and stay as they are")
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from openfuse_collector.cli.views.counted import counted
 from openfuse_collector.store.operations import Removed
 
 ENTITIES = {
-    "trace": "traces",
-    "observation": "observations",
-    "score": "scores",
-    "dataset_run_item": "dataset run items",
+    "trace": "trace",
+    "observation": "observation",
+    "score": "score",
+    "dataset_run_item": "dataset run item",
 }
-"""Entity type -> several of them."""
+"""Entity type -> its name for people, in the order they are told."""
 
 
 def removal_lines(removed: Removed, where: str, done: str, *, dry_run: bool) -> Iterator[str]:
     """The findings, for people. `done` is what happened, such as `deleted`."""
-    named = [f"{removed.entities[kind]:,} {name}" for kind, name in ENTITIES.items() if removed.entities[kind]]
+    named = [counted(removed.entities[kind], name) for kind, name in ENTITIES.items() if removed.entities[kind]]
     what = ", ".join(named) or "nothing"
     yield f"{where}: {what} {f'would be {done} (dry run)' if dry_run else done}"
     rows = {table: number for table, number in removed.rows.items() if number}
@@ -27,6 +28,6 @@ def removal_lines(removed: Removed, where: str, done: str, *, dry_run: bool) -> 
     for table, number in sorted(rows.items()):
         yield f"{table:32}{number:12,}"
     if removed.erased:
-        yield f"\n{removed.erased:,} payloads {'would be erased' if dry_run else 'erased'}"
+        yield f"\n{counted(removed.erased, 'payload')} {'would be erased' if dry_run else 'erased'}"
     for sentence in removed.remaining:
         yield f"\nnot erased: {sentence}"

@@ -112,7 +112,9 @@ def open_store(path: Path) -> Iterator[sqlite3.Connection]:
     Raises StoreError where there is no file, where the file is no store of this project, or where SQLite gives up.
     """
     if not path.is_file():
-        raise StoreError(f"no store at {path}: start one with `openfuse-collector run`, or name it with --store")
+        raise StoreError(
+            f"no store at {path}: start one with `openfuse-collector run`, or name it with --store or OPENFUSE_STORE"
+        )
     try:
         with closing(_connect(path)) as connection:
             connection.row_factory = sqlite3.Row

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from openfuse_collector.cli.views.counted import counted
 from openfuse_collector.cli.views.format import one_line
 from openfuse_collector.cli.views.rebuild import NAMES, failure_lines
 from openfuse_collector.store.rebuild import (
     DOUBLED,
+    LEFT_BEHIND,
     MISSING,
     UNWANTED,
     WITHOUT_EVENTS,
@@ -27,6 +29,7 @@ WHOLE_ROWS = {
     UNWANTED: "a row although its events make none (deleted or expired)",
     DOUBLED: "rows beside the one",
     WITHOUT_EVENTS: "a row, but no raw event",
+    LEFT_BEHIND: "side rows, but neither a row nor a raw event",
 }
 """What may be wrong with rows as a whole, in words."""
 
@@ -34,7 +37,7 @@ WHOLE_ROWS = {
 def verdict_lines(report: Report, where: str) -> Iterator[str]:
     """The findings, for people."""
     checked = sum(table.checked for table in report.tables.values())
-    yield f"{where}: {checked:,} entities, {report.discrepancies:,} rows with discrepancies"
+    yield f"{where}: {counted(checked, 'entity', 'entities')}, {counted(report.discrepancies, 'row')} with discrepancies"
     found = [
         (f"{NAMES[kind]}.{what}" if what not in WHOLE_ROWS else NAMES[kind], what, rows, table.examples.get(what, []))
         for kind, table in report.tables.items()
@@ -84,6 +87,7 @@ def _counts(table: TableReport) -> dict[str, int]:
         UNWANTED: table.removed,
         DOUBLED: table.doubled,
         WITHOUT_EVENTS: table.without_events,
+        LEFT_BEHIND: table.left_behind,
     }
     return {**whole, **dict(table.columns.most_common())}
 

@@ -25,11 +25,11 @@ from openfuse_collector.connectors.genai import (
 from openfuse_collector.connectors.genai.config import GenAIConfig
 from openfuse_collector.connectors.genai.long_values import without_long_values
 from openfuse_collector.connectors.genai.raw_spans import raw_spans
-from openfuse_collector.connectors.genai.sightings import Sightings
 from openfuse_collector.events.event import Event
 from openfuse_collector.mapping import Failure, map_logs, map_traces
 from openfuse_collector.pipeline.count import count_items
 from openfuse_collector.signals import Batch, Item, Signal
+from openfuse_collector.store.sightings import Sightings
 from openfuse_collector.telemetry.limited import Limited
 
 WORDS = {Signal.TRACES: "spans", Signal.LOGS: "log records"}
@@ -101,7 +101,8 @@ class GenAIConnector:
         if failures:
             self._set_aside(item, pipeline, failures, Signal.TRACES, ExportTraceServiceRequest())
         spans = raw_spans(item.data) if self._keep_spans else ()
-        return msgspec.structs.replace(item, data=self._without_known_sightings(events), spans=spans)
+        events, announced = self._without_known_sightings(events)
+        return msgspec.structs.replace(item, data=events, spans=spans, announced=announced)
 
     def _events_of_records(self, item: Item, pipeline: str) -> Item:
         events, failures, filtered = map_logs(item.data, item.origin)
@@ -110,12 +111,16 @@ class GenAIConnector:
         self._filtered.inc(filtered)
         return msgspec.structs.replace(item, data=events)
 
-    def _without_known_sightings(self, events: list[Event]) -> list[Event]:
+    def _without_known_sightings(self, events: list[Event]) -> tuple[list[Event], Sequence[Event]]:
+        """Events that may be news, and those that are none as far as is known here: only stores know of deletions."""
         if not events or not events[-1].shallow:  # mapping puts shallow events last
-            return events
-        kept = [event for event in events if not event.shallow or self._sightings.is_news(event)]
-        self._suppressed.inc(len(events) - len(kept))
-        return kept
+            return events, ()
+        kept: list[Event] = []
+        announced: list[Event] = []
+        for event in events:
+            (kept if not event.shallow or self._sightings.is_news(event) else announced).append(event)
+        self._suppressed.inc(len(announced))
+        return kept, announced
 
     def _set_aside(self, item: Item, pipeline: str, failures: Sequence[Failure], signal: Signal, unmapped: Any) -> None:
         """What could not be mapped of a request becomes one dead letter; `unmapped` is the empty request to put it in."""

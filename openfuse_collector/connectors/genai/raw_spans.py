@@ -7,12 +7,12 @@ from collections.abc import Callable
 import zstandard
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from openfuse_collector.connectors.genai.sightings import Sightings
 from openfuse_collector.events.event import Event
 from openfuse_collector.mapping import map_traces
 from openfuse_collector.mapping.identity import resource_digest, scope_digest, span_digest
 from openfuse_collector.signals import Origin, RawSpan
 from openfuse_collector.store.raw_spans import LEVEL, packer
+from openfuse_collector.store.sightings import Sightings
 
 _NANOS = 1_000_000
 _REMEMBERED = 10_000

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from openfuse_collector.crash_points import crash_point
 from openfuse_collector.exporters.greptimedb import ddl
 from openfuse_collector.exporters.greptimedb.schema import PROJECT_TOMBSTONES, STORE_EPOCH
 from openfuse_collector.exporters.greptimedb.sql import Rows
@@ -54,7 +55,9 @@ def bump(sql: Sql, reason: str) -> None:
     `reason` is for people who look into the table: the command and what it was about. Raises CallError.
     """
     values = f"{_now()}, {ddl.literal(reason)}"
+    crash_point("greptimedb.epoch.before")
     sql.run(f"INSERT INTO {_TABLE} ({_AT}, {_REASON}) VALUES ({values})")  # noqa: S608
+    crash_point("greptimedb.epoch.after")
 
 
 def _now() -> int:

@@ -15,6 +15,7 @@ from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.exporters.greptimedb import epoch, horizons, migrations, probe, stored
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
+from openfuse_collector.exporters.greptimedb.dead_letters import Copies
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, consume_error
 from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.ingest import Ingester
@@ -45,7 +46,9 @@ class GreptimedbExporter:
         self._log = settings.log
         self._instance = settings.instance
         self._sql = SqlClient(config)
-        self._writer = Writer(config, self._sql, Ingester(config, self._observe), self._spent)
+        ingester = Ingester(config, self._observe)
+        self._writer = Writer(config, self._sql, ingester, self._spent)
+        self._copies = Copies(settings, self._sql, ingester)
         enrich = configured_enrichment(settings)
         self._projector = Projector(
             self._history, enrich, config.fold_cache_size, self._presence, assume_new=config.assume_new
@@ -87,6 +90,13 @@ class GreptimedbExporter:
             except BaseException:
                 self._forget(batch)
                 raise
+        self._copies.try_to_keep_up()
+
+    def idle(self) -> None:
+        """Between batches: keep the copies of dead letters up to date. Raises CallError."""
+        with self.lock:
+            self.prepare()
+        self._copies.keep_up()
 
     def settle(self) -> None:
         """Go over what was written and is quiet, now. Raises CallError."""
@@ -143,7 +153,8 @@ class GreptimedbExporter:
             self._write(batch)
 
     def _write(self, batch: Batch) -> None:
-        events = [event for item in batch.items for event in item.data]
+        announced = [event for item in batch.items for event in item.announced]
+        events = self._projector.with_announcements([event for item in batch.items for event in item.data], announced)
         spans = [(item.origin, span) for item in batch.items for span in item.spans]
         received = _received(events)
         if received is not None:
@@ -163,7 +174,8 @@ class GreptimedbExporter:
     def _forget(self, batch: Batch | None) -> None:
         """After a failure: everything remembered, and that the entities of the batch, if given, were left in any known state."""
         self._projector.forget()
-        events = [] if batch is None else [event for item in batch.items for event in item.data]
+        items = () if batch is None else batch.items
+        events = [event for item in items for event in (*item.data, *item.announced)]
         received = _received(events)
         if received is not None:
             self._settle.doubt(received, {event.entity for event in events})

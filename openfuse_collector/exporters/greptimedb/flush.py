@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Self
 
+from openfuse_collector.crash_points import crash_point
 from openfuse_collector.events.columns import TIME_COLUMN
 from openfuse_collector.events.event import Entity
 from openfuse_collector.events.rows import raw_row
@@ -112,10 +113,14 @@ class Flush:
         self._delete(PROJECTIONS[entities[0].type], keys)
 
     def _insert(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
+        crash_point("greptimedb.insert.before")
         self.written[table] += self._ingester.insert(table, rows)
+        crash_point("greptimedb.insert.after")
 
     def _delete(self, table: str, keys: Iterable[Sequence[Any]]) -> None:
+        crash_point("greptimedb.delete.before")
         self.removed[table] += self._ingester.delete(table, keys)
+        crash_point("greptimedb.delete.after")
 
     def _present(self, entity_type: str, row: Values) -> Present | None:
         return self._replaced.get(Entity(row["project_id"], entity_type, row["id"])) if self._replaced else None

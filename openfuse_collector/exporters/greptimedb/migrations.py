@@ -25,7 +25,7 @@ from openfuse_collector.exporters.greptimedb.inventory import (
 from openfuse_collector.exporters.greptimedb.schema import LEDGER, TABLES, Column, Table
 from openfuse_collector.exporters.greptimedb.sql import SqlClient, StatementError
 
-VERSION = "0004 store epoch, settle marks, retention"
+VERSION = "0005 dead letters"
 """Name of the newest state of `schema`. Give it a new number whenever a table or column is added there."""
 
 

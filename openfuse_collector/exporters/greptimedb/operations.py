@@ -25,6 +25,7 @@ from openfuse_collector.store.rebuild import Selection
 class GreptimedbOperations:
     """One database."""
 
+    erases = False  # raw events are in an append-only table
     failures: tuple[type[Exception], ...] = (CallError,)
 
     def __init__(self, config: GreptimedbConfig) -> None:

@@ -87,6 +87,26 @@ def row_pages(query: Query, entity_type: str, selection: Selection, updated_unti
     return _pages(query, table, "`id`", where, groups, None)
 
 
+def side_pages(query: Query, table: str, entity_type: str, selection: Selection) -> Iterator[Page]:
+    """Entities that have rows in a side table. Those name neither their trace nor when something was received: where that is asked
+    for, nothing is gone over, but for traces themselves."""
+    if selection.since is not None or (selection.trace is not None and entity_type != "trace"):
+        return
+    where = conditions(
+        {
+            "`project_id` = {}": selection.project,
+            "`entity_id` = {}": selection.trace,
+            "`entity_id` IN ({})": selection.entity,
+        }
+    )
+    where += " AND `is_deleted` = false"
+    groups = [
+        ((project, entity_type), total)
+        for (project,), total in _groups(query, table, ("`project_id`",), "`entity_id`", where)
+    ]
+    yield from _pages(query, table, "`entity_id`", where, groups, None)
+
+
 def conditions(values: Mapping[str, Any]) -> str:
     """The conditions that have a value, with it: text, or a time in epoch milliseconds."""
     given = (

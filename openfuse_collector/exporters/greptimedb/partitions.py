@@ -20,7 +20,9 @@ _DIGITS = "0123456789abcdef"
 
 
 def partition_column(table: Table) -> str | None:
-    """The key column that tells entities apart; None for tables with a row per project or less."""
+    """The key column that tells entities apart; None for tables that are not about entities."""
+    if table.whole:
+        return None
     return next((column for column in _COLUMNS if column in table.primary_key), None)
 
 

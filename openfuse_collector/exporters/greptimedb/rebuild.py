@@ -17,6 +17,8 @@ from openfuse_collector.exporters.greptimedb import horizons, pages, probe, stor
 from openfuse_collector.exporters.greptimedb.compared import compared, side_rows_of
 from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.kept_spans import kept_spans
+from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
+from openfuse_collector.exporters.greptimedb.side_tables import EMPTIED
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
 from openfuse_collector.store.horizon import OPEN, Horizons
@@ -27,7 +29,6 @@ from openfuse_collector.store.rebuild import Remap, Report, Selection, Verdict, 
 from openfuse_collector.store.remap import mapped_events, requests_of
 from openfuse_collector.store.visited import Visited
 
-REBUILT = ("trace", "observation", "score")
 ROUNDS = 5
 """How often an entity is written before one that keeps changing under the rebuild is left to the next run."""
 SETTLING = 2.0
@@ -87,15 +88,24 @@ class Rebuild:
 
     def orphans(self, *, prune: bool) -> Iterator[float]:
         """Count the rows that no raw event stands behind, and remove them with `prune`."""
-        kinds = [kind for kind in REBUILT if self._selection.entity_type in (None, kind)]
+        kinds = [kind for kind in PROJECTIONS if self._selection.entity_type in (None, kind)]
         for number, kind in enumerate(kinds):
-            for page in pages.row_pages(self._sql.rows, kind, self._selection):
+            for share in self._orphans(kind, prune=prune):
+                yield (number + share) / len(kinds)
+
+    def _orphans(self, kind: str, *, prune: bool) -> Iterator[float]:
+        """Rows first, then side rows: of an entity that has a row they are counted, and removed, with it."""
+        query, chosen, counted = self._sql.rows, self._selection, Visited()
+        sides = [pages.side_pages(query, table, kind, chosen) for table in EMPTIED[kind]]
+        for number, found in enumerate((pages.row_pages(query, kind, chosen), *sides)):
+            for page in found:
                 known = probe.known(self._writer.ask, page.entities)
-                found = [entity for entity in page.entities if entity not in known]
-                if found and prune and not self._dry_run:
-                    self._write(Changes(gone=found), found)
-                self.report.table(kind).orphans((entity.project_id, entity.id) for entity in found)
-                yield (number + page.share) / len(kinds)
+                orphans = [one for one in page.entities if one not in known and one not in counted]
+                counted.add(orphans)
+                if orphans and prune and not self._dry_run:
+                    self._write(Changes(gone=orphans), orphans)
+                self.report.table(kind).orphans(((one.project_id, one.id) for one in orphans), sides=number > 0)
+                yield (number + page.share) / (1 + len(sides))
 
     def _rebuild(self, entities: Sequence[Entity], mapped: Mapped, sources: Collection[str]) -> list[Entity]:
         """Counts the entities of a page; those of a dry run that differ are given back instead, to be looked at once more."""
@@ -134,7 +144,7 @@ class Rebuild:
 
     def _judge(self, entities: Sequence[Entity], mapped: Mapped, sources: Collection[str]) -> list[Verdict]:
         ask = self._writer.ask
-        entities = [entity for entity in entities if entity.type in REBUILT]
+        entities = [entity for entity in entities if entity.type in PROJECTIONS]
         history = probe.history(ask, entities)
         rows, sides = stored.rows_of(ask, entities), side_rows_of(ask, entities)
         verdicts = []
@@ -180,7 +190,9 @@ def _changes(different: Sequence[Verdict]) -> Changes:
 
 
 def _following(row: Mapping[str, object], present: Present | None) -> Mapping[str, object]:
-    """With a generation above the one that was written: its side rows hide those that were there."""
+    """With a generation above the one that was written: its side rows hide those that were there. Run items have neither."""
+    if "eav_generation" not in row:
+        return row
     made, last = row["eav_generation"], 0 if present is None else present.generation
     assert isinstance(made, int)
     return {**row, "eav_generation": made if made > last else last + 1}

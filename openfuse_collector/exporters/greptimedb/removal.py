@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.text import clean
-from openfuse_collector.exporters.greptimedb import epoch, horizons, pages, probe
+from openfuse_collector.exporters.greptimedb import dead_letters, epoch, horizons, pages, probe
 from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
 from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
+from openfuse_collector.exporters.greptimedb.schema import DEAD_LETTERS, RAW_EVENTS, RAW_SPANS
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
-from openfuse_collector.store.deletion import names_trace, tombstone
+from openfuse_collector.store.deletion import OF_TRACE, names_trace, tombstone
 from openfuse_collector.store.horizon import OPEN, Horizons, is_alive
 from openfuse_collector.store.operations import Removed
 from openfuse_collector.store.present import Present
@@ -44,33 +45,38 @@ class Removal:
         self._dry_run = dry_run
 
     def traces(self, traces: Sequence[Entity]) -> Iterator[float]:
-        """Each with its observations and scores, itself last: until then it is found again."""
+        """Each with its observations, scores and run items, itself last: until then it is found again."""
         known = horizons.read(self._sql.rows)
         for number, trace in enumerate(traces, start=1):
             members = self._members(trace)
             for start in range(0, len(members), pages.PAGE_ENTITIES):
                 self._bury(members[start : start + pages.PAGE_ENTITIES], known)
             yield number / len(traces)
-        self._say_what_stays()
+        self._say_what_stays(bool(traces))
 
     def project(self, project_id: str) -> Iterator[float]:
         """A tombstone for the project first: from then on nothing old comes back, whatever still waits in a journal."""
-        newest = self._sql.rows(
-            select(("max(`ingested_at`)",), "`raw_events`", f"`project_id` = {literal(clean(project_id))}")
-        )[0][0]
+        of_project = f"`project_id` = {literal(clean(project_id))}"
+        tables = (RAW_EVENTS.name, RAW_SPANS.name)
+        newest, newest_span = (
+            rows[0][0]
+            for rows in self._ask([select(("max(`ingested_at`)",), quoted(table), of_project) for table in tables])
+        )
         at = max(_now(), newest or 0)
         if not self._dry_run:
             horizons.delete(self._sql, project_id, at)
             epoch.bump(self._sql, DELETED)
         yield from self._sweep(project_id, at)
-        self._say_what_stays()
+        self._say_what_stays(newest is not None or newest_span is not None)
 
     def expire(self, retention: RetentionConfig, now: int) -> Iterator[float]:
         """Project by project: first the limit, which collectors heed from their next batch on, then the rows."""
         if not retention.limited:
             return
-        found = self._sql.rows(f"{select(('`project_id`',), '`raw_events`', 'TRUE')} GROUP BY `project_id`")
-        limits = [(id, cutoff - 1) for (id,) in found if (cutoff := retention.cutoff(id, now)) is not None]
+        tables = ("raw_events", DEAD_LETTERS.name)
+        answers = self._ask([select(("DISTINCT `project_id`",), quoted(table), "TRUE") for table in tables])
+        found = sorted({id for rows in answers for (id,) in rows})
+        limits = [(id, cutoff - 1) for id in found if (cutoff := retention.cutoff(id, now)) is not None]
         if not self._dry_run:
             known = horizons.read(self._sql.rows)
             for project, until in limits:
@@ -78,11 +84,13 @@ class Removal:
                     horizons.expire(self._sql, project, until)
             epoch.bump(self._sql, "retention")
         for number, (project, until) in enumerate(limits):
+            expired = dead_letters.expire(self._sql, project, until, dry_run=self._dry_run)
+            self.removed.rows[DEAD_LETTERS.name] += expired
             for share in self._sweep(project, until):
                 yield (number + share) / len(limits)
 
     def _members(self, trace: Entity) -> list[Entity]:
-        """The observations and scores of a trace, then the trace.
+        """The observations, scores and run items of a trace, then the trace.
 
         Those that have rows say so in a column. Some may have raw events only, because a collector is just writing them: they are looked
         for among what was received around the time of the others, and lately. Reading the bodies of all events would take hours.
@@ -90,7 +98,7 @@ class Removal:
         project, _, id = trace
         found: dict[Entity, None] = {}
         of_trace = f"`project_id` = {literal(clean(project))} AND `trace_id` = {literal(clean(id))}"
-        for kind in ("observation", "score"):
+        for kind in OF_TRACE:
             rows = self._sql.rows(select(("DISTINCT `id`",), quoted(PROJECTIONS[kind]), of_trace))
             found |= {Entity(project, kind, one): None for (one,) in rows}
         times = [
@@ -172,14 +180,19 @@ class Removal:
         for flush in self._writer.write([Part(changes, len(events))]):
             self.removed.rows += flush.removed
 
-    def _say_what_stays(self) -> None:
+    def _say_what_stays(self, raw: bool) -> None:
+        """`raw` says whether there are raw events or kept spans of what is deleted."""
         if self._erase:
-            self.removed.remaining += [
-                "raw_events and openfuse_raw_spans refuse deletes in GreptimeDB: payloads stay there until the lifetime (ttl) of the "
-                "database or table is over; ALTER TABLE `raw_events` SET 'ttl' = '…' shortens it for everybody",
+            self.removed.kept = raw
+            if raw:
+                self.removed.remaining.append(
+                    "raw_events and openfuse_raw_spans refuse deletes in GreptimeDB: payloads stay there until the lifetime (ttl) of "
+                    "the database or table is over; how to be rid of them sooner is in docs/operations.md"
+                )
+            self.removed.remaining.append(
                 "journals keep requests as they came until every pipeline is past them (and for journal.retain), "
-                "dead letters until they are deleted, backups for as long as you keep them",
-            ]
+                "dead letters until they are deleted, backups for as long as you keep them"
+            )
 
 
 def _now() -> int:

@@ -33,6 +33,8 @@ class Table(NamedTuple):
     columns: tuple[Column, ...]
     append: bool = False
     """Keeps copies and refuses deletes. Other tables keep, per key and time, the last value of each column that is not NULL."""
+    whole: bool = False
+    """Never divided into partitions: few rows, and not those of an entity."""
 
 
 def _times(names: str, *, nullable: bool = True) -> tuple[Column, ...]:
@@ -218,6 +220,21 @@ SETTLE_MARKS = Table(
     ),
 )
 """What each collector may have written and not gone over: the newest row counts, see `settle_marks`."""
+DEAD_LETTERS = Table(
+    "openfuse_dead_letters",
+    "at",
+    ("id",),
+    (
+        *_times("at", nullable=False),
+        *_texts("id", nullable=False),
+        *_texts("pipeline component reason signal project_id receiver"),
+        Column("received_at", "TIMESTAMP(9)"),
+        *_typed("BIGINT", "position"),
+        *_texts("payload"),
+    ),
+    whole=True,
+)
+"""Copies of dead letters, for people who look into the store; see `dead_letters`."""
 LEDGER = Table(
     "openfuse_schema_migrations",
     "applied_at",
@@ -243,7 +260,7 @@ OPENFUSE_TABLES: tuple[Table, ...] = (
     _side("observations_tool_definitions", _key("tool_name", INVERTED)),
     _side("observations_tool_calls", _key("tool_name", INVERTED)),
 )
-OWN_TABLES: tuple[Table, ...] = (RAW_SPANS, STORE_EPOCH, SETTLE_MARKS, EXPIRED)
+OWN_TABLES: tuple[Table, ...] = (RAW_SPANS, STORE_EPOCH, SETTLE_MARKS, EXPIRED, DEAD_LETTERS)
 
 TABLES: dict[str, Table] = {table.name: table for table in (*OPENFUSE_TABLES, *OWN_TABLES, LEDGER)}
 """Every table, in the order of creation."""

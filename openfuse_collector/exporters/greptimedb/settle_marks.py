@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from openfuse_collector.crash_points import crash_point
 from openfuse_collector.exporters.greptimedb.ddl import literal, moment, quoted, select
 from openfuse_collector.exporters.greptimedb.epoch import Sql
 from openfuse_collector.exporters.greptimedb.schema import SETTLE_MARKS
@@ -49,12 +50,16 @@ class Marks:
     def clear(self) -> None:
         """Everything was gone over."""
         if self._kept is not None:
+            crash_point("greptimedb.unmark.before")
             self._sql.run(f"DELETE FROM {_TABLE} WHERE {self._instance}")  # noqa: S608
+            crash_point("greptimedb.unmark.after")
             self._kept = None
 
     def _keep(self, span: Span) -> None:
         now = max(time.time_ns() // 1_000_000, self._newest + 1)
         values = f"{now}, {self._values}, {span.start}, {span.end}"
+        crash_point("greptimedb.mark.before")
         self._sql.run(f"INSERT INTO {_TABLE} ({', '.join(_COLUMNS)}) VALUES ({values})")  # noqa: S608
+        crash_point("greptimedb.mark.after")
         self._newest, self._kept = now, span
         self._sql.run(f"DELETE FROM {_TABLE} WHERE {self._instance} AND {_AT} < {moment(now)}")  # noqa: S608

@@ -12,7 +12,7 @@ from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.rebuild import PATIENCE, reading, writing
 from openfuse_collector.exporters.sqlite.selection import MENTIONS
 from openfuse_collector.exporters.sqlite.statements import TABLES, entity_key, trace_key
-from openfuse_collector.store.deletion import erased, is_erased, names_trace, tombstone
+from openfuse_collector.store.deletion import OF_TRACE, erased, is_erased, names_trace, tombstone
 from openfuse_collector.store.horizon import OPEN, is_alive
 from openfuse_collector.store.operations import Removed
 
@@ -27,7 +27,7 @@ CHECKPOINT_PATIENCE = 10.0
 _OF_TRACE = "SELECT id FROM {} WHERE trace_id = ? AND project_id = ?"
 _MENTIONED = f"""
 SELECT DISTINCT openfuse_entity FROM raw_events
-WHERE project_id = ?2 AND entity_type IN ('observation', 'score') AND {MENTIONS}
+WHERE project_id = ?2 AND entity_type IN ({", ".join(map(repr, OF_TRACE))}) AND {MENTIONS}
 """  # noqa: S608
 _PAYLOADS = """
 SELECT rowid, project_id, entity_type, entity_id, ingested_at, body FROM raw_events
@@ -57,7 +57,7 @@ class Deletion:
             connection.execute("PRAGMA secure_delete = ON")  # what is overwritten or freed is zeroes on the disk
 
     def traces(self, traces: Sequence[Entity]) -> Iterator[float]:
-        """Each with its observations and scores, itself last: until then it is found again."""
+        """Each with its observations, scores and run items, itself last: until then it is found again."""
         for number, trace in enumerate(traces, start=1):
             members = self._members(trace)
             for start in range(0, len(members), ENTITIES):
@@ -88,13 +88,13 @@ class Deletion:
         yield 1.0
 
     def _members(self, trace: Entity) -> list[Entity]:
-        """The observations and scores of a trace, then the trace.
+        """The observations, scores and run items of a trace, then the trace.
 
         What has no row, because it was deleted before or says nothing usable, has payloads all the same: erasing looks for those.
         """
         project_id, _, id = trace
         found: dict[Entity, None] = {}
-        for kind in ("observation", "score"):
+        for kind in OF_TRACE:
             query = _OF_TRACE.format(TABLES[kind])
             found |= {
                 Entity(project_id, kind, one): None for (one,) in self._connection.execute(query, (id, project_id))
@@ -191,6 +191,7 @@ class Deletion:
         busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._connection.execute("PRAGMA busy_timeout = 0")
         if busy:
+            self.removed.kept = True
             self.removed.remaining.append(
                 "the write-ahead log could not be emptied because somebody reads the store all the time: "
                 "what was erased is in the file beside it until the collector stops"

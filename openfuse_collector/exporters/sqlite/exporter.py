@@ -15,6 +15,7 @@ from openfuse_collector.exporters.sqlite.store import Store
 from openfuse_collector.signals import Batch
 from openfuse_collector.store.enrichment import configured_enrichment
 from openfuse_collector.store.upkeep import Upkeep
+from openfuse_collector.telemetry.limited import Limited
 
 UNSTORABLE = (
     sqlite3.DataError,
@@ -32,12 +33,14 @@ class SqliteExporter:
 
     def __init__(self, settings: Settings, config: SqliteConfig) -> None:
         self._settings = settings
+        self._log = Limited(settings.log)
         self._path = config.path
         self._open = partial(Store, config, configured_enrichment(settings))
         try:
             self._store = self._open()
         except (sqlite3.Error, OSError) as error:
             raise CollectorError(f"exporters::{settings.id}: cannot open {config.path}: {error}") from error
+        self._keeps_copies = settings.dead_letters.keep_copies(str(settings.id))
         self._upkeep = Upkeep(settings, config.retention, partial(SqliteOperations, config))
         metrics, id = settings.metrics, str(settings.id)
         written = metrics.counter("openfuse_store_written_rows", "Rows the store has committed.", ["exporter", "table"])
@@ -65,19 +68,20 @@ class SqliteExporter:
     def export(self, batch: Batch) -> None:
         """Write one batch and its cursor in one transaction."""
         events = [event for item in batch.items for event in item.data]
+        announced = [event for item in batch.items for event in item.announced]
         spans = [(item.origin, span) for item in batch.items for span in item.spans]
         cursor = None if batch.end is None else (self._settings.instance, batch.pipeline, batch.end)
         try:
             if self._store.replaced():
                 self._reopen()
             self._copy_dead_letters()
-            changes = self._store.write(events, cursor, spans)
+            changes = self._store.write(events, cursor, spans, announced)
         except UNSTORABLE as error:
             raise PermanentError(f"{type(error).__name__}: {error}") from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise RetryableError(f"{self._path}: {error}") from error
         self._raw.inc(len(changes.raw))
-        self._known.inc(len(events) - len(changes.raw))
+        self._known.inc(changes.events - len(changes.raw))
         self._spans.inc(changes.spans)
         for kind in TABLES.keys() & changes.rows.keys():
             self._rows[kind].inc(len(changes.rows[kind]))
@@ -95,9 +99,14 @@ class SqliteExporter:
         self._store = self._open()
 
     def _copy_dead_letters(self) -> None:
-        """Copies for people who look into the store; the files beside the journal are what counts."""
+        """Copies for people who look into the store. The file beside the journal is what counts, so no batch waits for them."""
+        if not self._keeps_copies:
+            return
         dead_letters = self._settings.dead_letters
-        letters, gone = dead_letters.changes()
-        if letters or gone:
-            self._store.copy(letters, gone)
-            dead_letters.copied(letters, gone)
+        try:
+            letters, gone = dead_letters.changes()
+            if letters or gone:
+                self._store.copy(letters, gone)
+                dead_letters.copied(letters, gone)
+        except (sqlite3.Error, OSError) as error:
+            self._log.warning("copies", "dead letters are not copied into the store, will try again", error=str(error))

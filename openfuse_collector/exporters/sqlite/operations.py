@@ -28,6 +28,7 @@ _CURSOR = "SELECT position FROM openfuse_cursors WHERE instance = ? AND pipeline
 class SqliteOperations:
     """One file. Opened at the first use, read-only until something is to be written."""
 
+    erases = True
     failures: tuple[type[Exception], ...] = (sqlite3.Error,)
 
     def __init__(self, config: SqliteConfig) -> None:
@@ -47,7 +48,7 @@ class SqliteOperations:
         """Raises CollectorError where there is no file, or another kind of file."""
         if not Path(self._config.path).is_file():
             raise CollectorError(
-                f"no store at {self.where}: start one with `openfuse-collector run`, or name it with --store"
+                f"no store at {self.where}: start one with `openfuse-collector run`, or name it with --store or OPENFUSE_STORE"
             )
         with closing(self._reader()) as reader:
             if not statements.has_table(reader, "openfuse_schema_migrations"):

@@ -38,6 +38,7 @@ _NEWEST = f"SELECT max(ingested_at), count(*) FROM raw_events WHERE {_OF_ENTITY}
 _FORGET = f"DELETE FROM raw_events WHERE {_OF_ENTITY}"  # noqa: S608
 _OLD_SPANS = "SELECT rowid FROM openfuse_raw_spans WHERE project_id = ? AND ingested_at < ? LIMIT ?"
 _COUNT_SPANS = "SELECT count(*) FROM openfuse_raw_spans WHERE project_id = ? AND ingested_at < ?"
+_LETTER_PROJECTS = "SELECT DISTINCT project_id FROM openfuse_dead_letters"
 _OLD_LETTERS = "openfuse_dead_letters WHERE project_id = ? AND at < ?"
 
 
@@ -73,7 +74,8 @@ class Expiry:
 
     def _projects(self) -> set[str]:
         tables = ("raw_events", "openfuse_raw_spans")
-        return {id for table in tables for (id,) in self._connection.execute(_PROJECTS.format(table=table))}
+        queries = (*(_PROJECTS.format(table=table) for table in tables), _LETTER_PROJECTS)
+        return {id for query in queries for (id,) in self._connection.execute(query)}
 
     def _expire(self, limit: Limit) -> Iterator[float]:
         """Spans first: one that is kept longer than its events would be mapped to them again."""

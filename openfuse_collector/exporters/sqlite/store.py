@@ -42,12 +42,13 @@ class Store:
 
     def write(
         self,
-        events: Iterable[Event],
+        events: Sequence[Event],
         cursor: tuple[str, str, int] | None = None,
         spans: Iterable[tuple[Origin, RawSpan]] = (),
+        announced: Iterable[Event] = (),
     ) -> Changes:
         """Everything in one durable transaction: new raw events, the rows they lead to, `spans` they were made from, and
-        `cursor` (instance, pipeline, position).
+        `cursor` (instance, pipeline, position); those of `announced` that the store may lack.
 
         Raises PermanentError when an entity cannot be folded. After any exception nothing was written.
         """
@@ -55,7 +56,9 @@ class Store:
         connection.execute("BEGIN IMMEDIATE")
         try:
             self._notice_other_writers()
-            changes = self._projector.apply(events)
+            given = self._projector.with_announcements(list(events), announced)
+            changes = self._projector.apply(given)
+            changes.events = len(given)
             crash_point("sqlite.write.before")
             self._write(changes)
             rows = (statements.raw_span_row(origin, span) for origin, span in spans)

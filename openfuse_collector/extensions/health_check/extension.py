@@ -11,6 +11,9 @@ from openfuse_collector.component import Settings
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.extensions.health_check.config import HealthCheckConfig
 
+GRACE = 0.5
+"""Seconds a question under way gets at shutdown, and a body nobody asked for: the answer takes none."""
+
 
 class HealthCheck:
     """A small HTTP server on the event loop: an answer also proves that the loop is alive."""
@@ -26,7 +29,7 @@ class HealthCheck:
         app.router.add_get(self._config.path, self._answer)
         if self._config.status_path:
             app.router.add_get(self._config.status_path, self._status)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE, lingering_time=GRACE)
         await self._runner.setup()
         endpoint = self._config.endpoint
         try:

@@ -15,6 +15,7 @@ from openfuse_collector.receivers.langfuse.answers import reply
 from openfuse_collector.receivers.langfuse.api import LangfuseApi
 from openfuse_collector.receivers.langfuse.config import LangfuseConfig
 from openfuse_collector.receivers.langfuse.routes import langfuse_routes
+from openfuse_collector.receivers.otlp.body import Arriving
 
 GRACE = 5.0
 """Seconds requests under way get at shutdown."""
@@ -63,6 +64,7 @@ class LangfuseReceiver:
     async def _listen(self, endpoint: Address) -> None:
         app = web.Application(middlewares=[_unknown_paths])
         app.add_routes(self.routes())
+        Arriving.of(app)
         self._runner = web.AppRunner(
             app,
             access_log=None,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
 from threading import Lock
 
 from aiohttp import web
 
-from openfuse_collector.errors import RetryableError
+from openfuse_collector.errors import OverloadError, RetryableError
 from openfuse_collector.pdata.errors import BadDataError, TooLargeError
 from openfuse_collector.pdata.inflate import inflate
-from openfuse_collector.receivers.otlp.in_flight import Hold
+from openfuse_collector.receivers.otlp.in_flight import RETRY_AFTER, Hold
+from openfuse_collector.receivers.otlp.reads import LAST_SECONDS
 
 INLINE_COMPRESSED = 64 * 1024
 INLINE_INFLATED = 1024 * 1024
@@ -23,21 +26,65 @@ begun and all given up. From then on only what has arrived counts: who stalls ke
 _inflating = Lock()
 
 
+class Arriving:
+    """Bodies of one application that are on their way. When it shuts down they get a moment; then senders are told to come again."""
+
+    def __init__(self) -> None:
+        self.closing = False
+        self._reads: set[asyncio.Timeout] = set()
+
+    @classmethod
+    def of(cls, app: web.Application) -> Arriving:
+        """Watch the bodies of an application. To be called before it starts."""
+        app[ARRIVING] = arriving = cls()
+        app.on_shutdown.append(arriving._close)
+        return arriving
+
+    @asynccontextmanager
+    async def read(self, seconds: float | None) -> AsyncIterator[None]:
+        """Read a body within this block. Raises RetryableError after so many `seconds`, OverloadError at shutdown."""
+        timeout = asyncio.timeout(seconds)
+        try:
+            async with timeout:
+                self._reads.add(timeout)
+                if self.closing:
+                    self._hurry(timeout)
+                yield
+        except TimeoutError as error:
+            if self.closing:
+                raise OverloadError("the collector is shutting down", after=RETRY_AFTER) from error
+            raise RetryableError(f"the body did not arrive within {seconds:g} seconds") from error
+        finally:
+            self._reads.discard(timeout)
+
+    async def _close(self, app: web.Application) -> None:
+        self.closing = True
+        for timeout in self._reads:
+            if not timeout.expired():
+                self._hurry(timeout)
+
+    def _hurry(self, timeout: asyncio.Timeout) -> None:
+        last = asyncio.get_running_loop().time() + LAST_SECONDS
+        timeout.reschedule(min(last, timeout.when() or last))
+
+
+ARRIVING = web.AppKey("arriving", Arriving)
+
+
 async def read_body(request: web.Request, limit: int, hold: Hold, seconds: float | None) -> bytes:
     """The body as sent. It may take so many `seconds`.
 
-    Raises TooLargeError, OverloadError when it outgrows what may be in flight, BadDataError when the transfer is broken,
-    RetryableError when it takes too long.
+    Raises TooLargeError, OverloadError when it outgrows what may be in flight or the application shuts down, BadDataError when the
+    transfer is broken, RetryableError when it takes too long.
     """
     if (request.content_length or 0) > limit:
         raise TooLargeError(limit)
     if "Expect" in request.headers:
         await _continue(request)
+    arriving = request.app.get(ARRIVING) or Arriving()
     try:
-        async with asyncio.timeout(seconds):
+        async with arriving.read(seconds):
             return await _read(request, limit, hold)
-    except TimeoutError as error:
-        raise RetryableError(f"the body did not arrive within {seconds:g} seconds") from error
     except web.RequestPayloadError as error:
         raise BadDataError(f"the body is broken: {error}") from error
 

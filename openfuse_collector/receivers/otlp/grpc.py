@@ -63,6 +63,7 @@ class GrpcServer:
     async def stop(self) -> None:
         """Tell clients to go elsewhere, let calls under way finish."""
         if self._server is not None:
+            self._reads.close()
             await self._server.stop(GRACE)
 
     def _bind(self, server: grpc.aio.Server) -> int:

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from openfuse_collector.errors import CollectorError
+from openfuse_collector.receivers.otlp.body import Arriving
 from openfuse_collector.receivers.otlp.config import HttpConfig
 from openfuse_collector.receivers.otlp.cors import cors_middleware
 from openfuse_collector.receivers.otlp.routes import status_bodies
@@ -27,6 +28,7 @@ class HttpServer:
         middlewares: list[Middleware] = [cors_middleware(config.cors)] if config.cors else []
         self._app = web.Application(middlewares=[*middlewares, status_bodies])
         self._app.add_routes(routes)
+        Arriving.of(self._app)
         self._runner: web.AppRunner | None = None
 
     @property

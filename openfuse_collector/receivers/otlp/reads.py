@@ -20,6 +20,8 @@ PATIENCE = 4.0
 UNDISTURBED = 2.0
 """Seconds a read may take however many others wait: a sender that stalls does not keep everyone out."""
 
+LAST_SECONDS = 0.5
+"""What has begun to arrive when the collector shuts down gets so many seconds: less than anybody waits for a process to end."""
 MOST_WAITING = 1000
 """Calls that may wait. What has arrived of each is in the buffers of its connection, which are small, but add up."""
 
@@ -35,7 +37,14 @@ class Reads:
         self._called = 0
         """Calls that have waited, whose turn has come, and that have not run since."""
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._closing = False
         in_flight.on_freed.append(self._call)
+
+    def close(self) -> None:
+        """The collector shuts down: messages that are being read have a moment to arrive."""
+        self._closing = True
+        for turn in self._turns:
+            self._hurry_last(turn)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -50,9 +59,12 @@ class Reads:
         try:
             self._in_flight.check()
             async with turn:
+                if self._closing:
+                    self._hurry_last(turn)
                 yield
         except TimeoutError as error:
-            raise OverloadError("the message did not arrive in time while others waited", RETRY_AFTER) from error
+            why = "the collector is shutting down" if self._closing else "others waited"
+            raise OverloadError(f"the message did not arrive in time while {why}", RETRY_AFTER) from error
         finally:
             del self._turns[turn]
             self._call()
@@ -106,7 +118,14 @@ class Reads:
                 turn.reschedule(began + UNDISTURBED)
                 return
 
+    def _hurry_last(self, turn: asyncio.Timeout) -> None:
+        if not turn.expired():
+            last = asyncio.get_running_loop().time() + LAST_SECONDS
+            turn.reschedule(min(last, turn.when() or last))
+
     def _hurry_nobody(self) -> None:
+        if self._closing:
+            return
         for turn in self._turns:
             if turn.when() is not None and not turn.expired():
                 turn.reschedule(None)

@@ -1,0 +1,126 @@
+"""The process dies while something is set aside, or while it is replayed: it is a dead letter, or stored, and never neither."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from openfuse_collector.crash_points import VARIABLE
+from openfuse_collector.pipeline.letter_file import LetterFile
+from tests.collector_process import CollectorProcess, wait_until
+from tests.faults.fault_kit import PATIENCE, Client, Request, Rows, check, wait_stored
+from tests.faults.test_crash_points import SMALL, crash
+
+Start = Callable[..., CollectorProcess]
+
+REFUSED = 12
+"""Spans the store refuses."""
+ASIDE = ("dead_letters.write.before", "dead_letters.write.after")
+REPLAY = ("dead_letters.replay.before", "dead_letters.remove.before")
+REPLAY_LONG = ("sqlite.commit.before", "sqlite.commit.after", "dead_letters.remove.after")
+LONG = (
+    "dead_letters.write.before:3",
+    "dead_letters.write.after:3",
+    "exporter.export.before:3",
+    "journal.cursor.before:2",
+)
+
+
+def refused(requests: list[Request]) -> frozenset[str]:
+    """Some spans from all over the load."""
+    return frozenset(min(request.spans) for request in requests[:: len(requests) // REFUSED][:REFUSED])
+
+
+def refuse(store: Path, spans: frozenset[str]) -> None:
+    """From now on the store takes everything but these."""
+    names = ", ".join(f"'{span}'" for span in sorted(spans))
+    when = f"WHEN NEW.id IN ({names}) BEGIN SELECT RAISE(ABORT, 'refused for the test'); END"
+    _execute(store, f"CREATE TRIGGER refuses BEFORE INSERT ON observations {when}")
+
+
+def relent(store: Path) -> None:
+    """From now on it takes everything."""
+    _execute(store, "DROP TRIGGER refuses")
+
+
+def _execute(store: Path, statement: str) -> None:
+    with closing(sqlite3.connect(store, timeout=60)) as connection, connection:
+        connection.execute(statement)
+
+
+def letters(collector: CollectorProcess, condition: str = "state != 'gone'") -> list[str]:
+    """Ids of dead letters."""
+    file = LetterFile.existing(collector.journal / "dead-letters")
+    if file is None:
+        return []
+    with closing(file):
+        return [row["id"] for row in file.rows(condition)]
+
+
+def ask(collector: CollectorProcess) -> None:
+    """For the replay of all."""
+    file = LetterFile.existing(collector.journal / "dead-letters")
+    assert file is not None
+    with closing(file):
+        assert file.ask_for_replay("1")
+
+
+def wait_letters(collector: CollectorProcess, number: int) -> None:
+    """Until there are so many."""
+    wait_until(
+        lambda: len(letters(collector)) == number, lambda: f"{letters(collector)}\n{collector.log[-4000:]}", PATIENCE
+    )
+
+
+def others(requests: list[Request]) -> list[Request]:
+    """The requests as far as the store takes them."""
+    return [request._replace(spans=request.spans - refused(requests)) for request in requests]
+
+
+@pytest.mark.parametrize("point", [*ASIDE, *(pytest.param(point, marks=pytest.mark.long) for point in LONG)])
+def test_what_is_refused_is_a_letter_once(
+    point: str, start_collector: Start, requests: list[Request], clean: Rows
+) -> None:
+    collector = start_collector(sets=SMALL)
+    collector.stop()
+    refuse(collector.store, refused(requests))
+    client = crash(collector, point, requests)
+    collector.environment.clear()
+    collector.start()
+    client.resend()
+    wait_stored(collector, others(requests))
+    wait_letters(collector, REFUSED)
+    relent(collector.store)
+    ask(collector)
+    wait_letters(collector, 0)
+    assert collector.stop() == 0
+    check(collector, clean)
+
+
+@pytest.mark.parametrize("point", [*REPLAY, *(pytest.param(point, marks=pytest.mark.long) for point in REPLAY_LONG)])
+def test_what_is_replayed_is_stored_once(
+    point: str, start_collector: Start, requests: list[Request], clean: Rows
+) -> None:
+    collector = start_collector(sets=SMALL)
+    refuse(collector.store, refused(requests))
+    Client(collector).send(requests)
+    wait_stored(collector, others(requests))
+    wait_letters(collector, REFUSED)
+    assert collector.stop() == 0
+    relent(collector.store)
+    ask(collector)
+    collector.environment[VARIABLE] = point
+    try:
+        collector.start()
+    except AssertionError:
+        assert not collector.running
+    wait_until(lambda: not collector.running, lambda: f"{point} was never passed:\n{collector.log}", PATIENCE)
+    collector.environment.clear()
+    collector.start()
+    wait_letters(collector, 0)
+    assert collector.stop() == 0
+    check(collector, clean)

@@ -1,0 +1,39 @@
+"""The directory is made anew when it was removed in use, whatever the disk refuses on the way."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import structlog
+
+from openfuse_collector.journal import OsFiles
+from openfuse_collector.journal.home import Home
+from openfuse_collector.journal.recovery import INSTANCE
+
+
+class FullFor(OsFiles):
+    """A disk that has no room for so many files."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def create(self, path: Path) -> int:
+        self.left -= 1
+        if self.left >= 0:
+            raise OSError(28, "No space left on device")
+        return super().create(path)
+
+
+def test_the_id_is_kept_also_when_the_disk_was_full_at_first(tmp_path: Path) -> None:
+    files = FullFor()
+    home = Home(tmp_path / "journal", files, structlog.get_logger())
+    shutil.rmtree(tmp_path / "journal")
+    files.left = 1
+    with pytest.raises(OSError, match="No space"):
+        home.keep()
+    assert home.keep()
+    assert not home.keep()
+    assert (tmp_path / "journal" / INSTANCE).read_text().strip() == home.instance
+    home.leave()
