@@ -11,6 +11,7 @@ from tests.collector_process import collector, start_collector
 
 __all__ = ["collector", "start_collector"]
 
+os.environ.pop("COLUMNS", None)  # xdist exports it; what a command prints is as wide as the command says
 settings.register_profile("any machine", deadline=None)  # a slow machine is no failure
 settings.load_profile("any machine")
 

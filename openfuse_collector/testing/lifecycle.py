@@ -31,7 +31,7 @@ async def _live(make: Callable[[], Component], steps: tuple[str, ...]) -> None:
 
 def _is_pooled(thread: threading.Thread) -> bool:
     """Threads of the loop's own pool, and the poller of gRPC, serve everybody and stay."""
-    return thread.name.startswith("asyncio_") or "_poll_wrapper" in thread.name or not thread.is_alive()
+    return thread.name.startswith(("asyncio_", "uvloop_")) or "_poll_wrapper" in thread.name or not thread.is_alive()
 
 
 async def _until_gone(left: Callable[[], list[str]], steps: tuple[str, ...]) -> None:

@@ -342,7 +342,7 @@ def test_grpc_codes(kept: Path, code: grpc.StatusCode, after: float | None, take
         ("a.pb", b"\x07\x07", "no OTLP trace request"),
         ("a.json", b'{"resourceSpans"', "no OTLP trace request"),
         ("a.json", b'[{"resourceSpans":[]}]', "no OTLP trace request"),
-        ("a.pb", gzip.compress(b"zipped"), "no OTLP trace request"),
+        ("a.pb", gzip.compress(b"zipped", mtime=0), "no OTLP trace request"),
         ("a.txt", b"", "expected *.pb"),
         ("folder", None, "no *.traces.pb"),
     ],

@@ -97,7 +97,7 @@ def test_computed_costs_are_units_times_prices_of_the_tier(priceable: list[Obser
         total = costs.get("total", sum(costs.values()))
         assert Decimal(str(one.row["total_cost"])) == round(total, 12)
         checked += 1
-    assert checked > 1500
+    assert checked > 1400  # all others of the corpus carry a cost of their own
 
 
 def test_where_usage_is_that_of_the_calls_below_these_have_usage_and_cost(priceable: list[Observation]) -> None:

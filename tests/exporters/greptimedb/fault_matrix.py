@@ -217,7 +217,7 @@ class Run:
         outcome.failed = self.failed()
         outcome.dead = self._letters()
         assert self.collector.stop() == 0, self.collector.log
-        outcome.lines = [line["event"] for line in _lines(self.collector.log) if line.get("level") in TROUBLE]
+        outcome.lines = [line["event"] for line in _lines(self.collector.log) if _is_trouble(line)]
         self._count(outcome)
         return outcome
 
@@ -263,6 +263,11 @@ def _events(load: Iterable[Load], dead: set[str]) -> set[str]:
     origin = Origin(Signal.TRACES, "otlp", 0)
     mapped = (map_traces(ExportTraceServiceRequest.FromString(one.body), origin)[0] for one in load)
     return {event.id for events in mapped for event in events if not event.shallow and event.entity.id not in dead}
+
+
+def _is_trouble(line: Mapping[str, Any]) -> bool:
+    """A warning or an error of ours: in development mode asyncio warns of every step that took long."""
+    return line.get("level") in TROUBLE and line.get("logger") != "asyncio"
 
 
 def _lines(log: str) -> Iterable[dict[str, Any]]:

@@ -114,7 +114,9 @@ def test_a_fault_while_roots_come_late_leaves_every_row_once(faulty: Server, sta
     send_all(collector, ORDER[: SPANS // 2])
     faulty.double.wait(lambda: stored(faulty)[0] > 20, 60)
     faulty.double.fail(fault)
-    send_all(collector, ORDER[SPANS // 2 :])  # acknowledged from the journal: none of these can be stored before the fault is met
+    send_all(
+        collector, ORDER[SPANS // 2 :]
+    )  # acknowledged from the journal: none of these can be stored before the fault is met
     wait_until(lambda: collector.metric("openfuse_greptimedb_failed_exports_total") > 0, lambda: collector.log, 60)
     assert fault.kind == "unavailable" or faulty.double.struck(fault) > 0
     faulty.double.heal()

@@ -58,7 +58,9 @@ def scenarios(complete: bool) -> list[str]:
 def sent(names: Sequence[str]) -> Iterator[tuple[str, bytes, str]]:
     """(path, body, content type) of the captured requests of these scenarios, and of Langfuse's cases as ingestion calls."""
     folders = [SHARED / "corpus" / name for name in names]
-    for path in [path for kind in ("traces", "logs") for folder in folders for path in sorted(folder.glob(f"*.{kind}.*"))]:
+    for path in [
+        path for kind in ("traces", "logs") for folder in folders for path in sorted(folder.glob(f"*.{kind}.*"))
+    ]:
         kind = "application/json" if path.suffix == ".json" else "application/x-protobuf"
         yield f"/v1/{path.name.rsplit('.', 2)[1]}", path.read_bytes(), kind
     for name in ("merge_trace", "merge_observation", "merge_score"):

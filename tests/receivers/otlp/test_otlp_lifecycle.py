@@ -246,16 +246,18 @@ def peak_memory(reset: bool = False) -> int:
 
 
 def test_both_protocols_run_on_uvloop() -> None:
-    """The loop the service uses; every other test here runs on asyncio's own."""
+    """The loop the service uses, whatever the other tests run on."""
     uvloop = pytest.importorskip("uvloop")
 
     async def round_trips() -> list[int]:
         running = await run_receiver()
-        for way in WAYS:
-            assert (await way.send(running, export(spans=2))).ok
-        large = export(spans=20, padding=100_000)
-        assert (await PLAIN_WAYS[0].send(running, large)).ok
-        await running.receiver.shutdown()
+        try:
+            for way in WAYS:
+                assert (await way.send(running, export(spans=2))).ok
+            large = export(spans=20, padding=100_000)
+            assert (await PLAIN_WAYS[0].send(running, large)).ok
+        finally:  # uvloop does not close while somebody listens
+            await running.receiver.shutdown()
         return [kept.items for kept in running.intake.kept]
 
     assert uvloop.run(round_trips()) == [2] * len(WAYS) + [20]
