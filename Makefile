@@ -16,8 +16,8 @@ help:  ## this list
 run: $(VENV)/.installed  ## start the collector on its embedded store
 	$(BIN)/openfuse-collector run $(ARGS)
 
-test: $(VENV)/.installed-dev  ## all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.installed-dev  ## all tests, in as many processes as there are cores, at most four
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 test-long: $(VENV)/.installed-dev  ## the long forms of tests: whole corpora, minutes of load, every crash point
 	$(BIN)/python -m pytest -m long -s $(ARGS)
