@@ -24,7 +24,7 @@ from tests.collector_process import start_collector, wait_until
 
 __all__ = ["start_collector"]
 
-ROUNDS = 2
+ROUNDS = 3
 TRACES = {"sqlite": 40, "greptimedb": 15}
 """Of a round. The double serves calls in this process, beside the senders."""
 
