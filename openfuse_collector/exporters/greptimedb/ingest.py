@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import count
 from time import monotonic
@@ -51,12 +51,12 @@ class Ingester:
     def insert(self, table: str, rows: Iterable[Sequence[Any]]) -> int:
         """Rows of a table, in the order of its columns. Gives their number; on an error some of them may have been written."""
         columns = _columns(table)
-        return self._send(table, rows, lambda client, chunk: client.insert(table, columns, _yielding(chunk), HINTS))
+        return self._send(table, rows, lambda client, chunk: client.insert(table, columns, chunk, HINTS))
 
     def delete(self, table: str, keys: Iterable[Sequence[Any]]) -> int:
         """Rows by primary key and time, in the order of `key_columns`. Rows that are not there are no error."""
         columns = _key_columns(table)
-        return self._send(table, keys, lambda client, chunk: client.delete(table, columns, _yielding(chunk)))
+        return self._send(table, keys, lambda client, chunk: client.delete(table, columns, chunk))
 
     def check(self) -> None:
         """Ask the server whether it is well."""
@@ -159,13 +159,6 @@ def _connect(endpoint: str, config: GreptimedbConfig) -> Client:
         tls_client_cert=tls and tls.cert_file,
         tls_client_key=tls and tls.key_file,
     )
-
-
-def _yielding(rows: Rows) -> Iterator[Sequence[Any]]:
-    """Rows one by one. A generator, because the client holds the interpreter while it converts a list, but not between two steps of Python:
-    other threads, the event loop among them, wait for a row instead of for a call."""
-    for row in rows:  # noqa: UP028 - "yield from" a list would not come by here for every row
-        yield row
 
 
 def key_columns(table: str) -> tuple[str, ...]:
