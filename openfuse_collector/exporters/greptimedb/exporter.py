@@ -182,8 +182,7 @@ class GreptimedbExporter:
 
     def _parts(self, events: Iterable[Event], spans: Sequence[tuple[Origin, RawSpan]]) -> Iterator[Part]:
         """Folds the events of some entities at a time: while those are being written, the next ones are folded."""
-        # Two for each thread: one is written while another is folded, up to the end of the batch.
-        groups: list[list[Event]] = [[] for _ in range(2 * self._config.encoder_workers)]
+        groups: list[list[Event]] = [[] for _ in range(self._config.encoder_workers)]
         for event in events:
             groups[hash(event.entity) % len(groups)].append(event)
         for number, group in enumerate(groups):
