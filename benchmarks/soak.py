@@ -1,23 +1,22 @@
 """Hours of steady load on one collector: does memory stay flat, and does every acknowledged span arrive exactly once? `make soak`, or
 
-    python -m benchmarks.soak [--minutes 120] [--rate N] [--keep ROWS] [--csv FILE]
+    python -m benchmarks.soak [--minutes 120] [--rate N] [--keep SECONDS] [--csv FILE]
 
-Sends the traces of `agent_traces.py` again and again with new ids, samples memory and the collector's own counters, and keeps the
-store from growing for ever by removing its oldest rows. The last line is JSON; the exit code is 1 when a span is missing or counted
-twice, or when memory grew by more than `--slope` MiB an hour over the second half. Linux only, for /proc.
+Sends the traces of `agent_traces.py` again and again with new ids and samples memory and the collector's own counters. The store
+does not grow for ever: its own retention removes, all the time, what is older than `--keep` seconds. The last line is JSON; the exit
+code is 1 when a span is missing or counted twice, or when memory grew by more than `--slope` MiB an hour over the second half.
+Linux only, for /proc.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,12 +34,12 @@ BATCH = 140
 POOL = 14_000
 """Spans made before the clock starts; every round over them has ids of its own."""
 SAMPLE = 10.0
-PRUNE = 5.0
-PRUNED_AT_ONCE = 500
-TABLES = ("raw_events", "observations", "traces")
 ACCEPTED = "otelcol_receiver_accepted_spans_total"
 STORED = "openfuse_store_written_rows_total"
+EXPIRED = "openfuse_store_expired_rows_total"
 SET_ASIDE = "openfuse_dead_letters_total"
+SETTINGS = {"exporters.sqlite.retention.interval": "1s", "exporters.sqlite.cache_size": "4MiB"}
+"""SQLite drops its page cache whenever another connection has written, as retention does: 64 MiB that come and go would hide a slope."""
 
 
 class Mould(NamedTuple):
@@ -129,17 +128,6 @@ class Sender:
             time.sleep(0.5)
 
 
-def prune(store: Path, keep: int, stopping: threading.Event) -> None:
-    """Remove the oldest rows in small transactions as long as the load lasts."""
-    while not stopping.wait(PRUNE):
-        with closing(sqlite3.connect(store, timeout=60, isolation_level=None)) as connection:
-            for table in TABLES:
-                oldest, newest = connection.execute(f"SELECT min(rowid), max(rowid) FROM {table}").fetchone()  # noqa: S608
-                for upto in range((oldest or 0) + PRUNED_AT_ONCE, (newest or 0) - keep, PRUNED_AT_ONCE):
-                    connection.execute(f"DELETE FROM {table} WHERE rowid < ?", (upto,))  # noqa: S608
-                    time.sleep(0.01)  # the collector's turn
-
-
 class Sample(NamedTuple):
     """One look at the collector."""
 
@@ -149,6 +137,7 @@ class Sample(NamedTuple):
     accepted: float
     stored: float
     set_aside: float
+    expired: float
 
 
 def sample(collector: CollectorProcess, sender: Sender, began: float) -> Sample:
@@ -160,6 +149,7 @@ def sample(collector: CollectorProcess, sender: Sender, began: float) -> Sample:
         collector.metric(ACCEPTED),
         collector.metric(STORED, table="observations"),
         collector.metric(SET_ASIDE),
+        collector.metric(EXPIRED, table="observations"),
     )
 
 
@@ -176,11 +166,12 @@ def soak(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """The whole run; the summary."""
     log = structlog.get_logger()
     moulds = [Mould.of(load.body, load.spans) for load in requests(POOL, BATCH, options.seed)]
-    collector = CollectorProcess(directory).start()
+    collector = CollectorProcess(
+        directory, {**SETTINGS, "exporters.sqlite.retention.default": f"{options.keep}s"}
+    ).start()
     sender = Sender(collector.http_endpoint, moulds, options.rate, options.connections)
     began, samples = time.monotonic(), list[Sample]()
     threads = sender.start()
-    threading.Thread(target=prune, args=(collector.store, options.keep, sender.stopping), daemon=True).start()
     while time.monotonic() - began < 60 * options.minutes:
         time.sleep(SAMPLE)
         samples.append(sample(collector, sender, began))
@@ -206,6 +197,7 @@ def soak(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
         "accepted": int(last.accepted),
         "stored": int(last.stored),
         "set_aside": int(last.set_aside),
+        "expired": int(last.expired),
         "identity_error": int(last.accepted - last.stored - last.set_aside),
         "refused": sender.refused,
         "told_to_retry": sender.told_to_retry,
@@ -221,11 +213,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=120)
     parser.add_argument("--rate", type=float, default=2800, help="spans per second, all connections together")
     parser.add_argument("--connections", type=int, default=4)
-    parser.add_argument("--keep", type=int, default=500_000, help="newest rows of each table that stay in the store")
+    parser.add_argument("--keep", type=int, default=120, help="seconds that the store keeps what it has received")
     parser.add_argument("--slope", type=float, default=1.0, help="MiB an hour that memory may grow in the second half")
-    parser.add_argument("--csv", type=Path, default=Path("soak.csv"), help="file the samples are added to")
+    parser.add_argument("--csv", type=Path, default=Path("soak.csv"), help="file for the samples")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    options.csv.write_text(",".join(Sample._fields) + "\n")
     with tempfile.TemporaryDirectory(prefix="openfuse-soak-", ignore_cleanup_errors=True) as directory:
         out = soak(options, Path(directory))
     print(json.dumps(out))
