@@ -9,11 +9,8 @@ import asyncio
 import http.client
 import itertools
 import json
-import sqlite3
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -31,6 +28,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from tests.builders import RECEIVED_AT
 from tests.collector_process import CollectorProcess, wait_until
 from tests.node_peer import RunNode, node
+from tests.store_lock import locked
 
 __all__ = ["node"]
 
@@ -40,18 +38,6 @@ SDK_PATIENCE = 10.0
 TEXT = "x" * 200_000
 SMALL = {"exporters.sqlite.busy_timeout": "50ms", "service.pipelines.traces.max_backlog": "1MiB"}
 REFUSED = "otelcol_receiver_refused_spans_total"
-
-
-@contextmanager
-def held_up(store: Path) -> Iterator[None]:
-    """Nobody else writes to the store meanwhile."""
-    connection = sqlite3.connect(store, isolation_level=None, timeout=30)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
-    finally:
-        connection.close()
 
 
 def request(number: int, text: str = TEXT) -> ExportTraceServiceRequest:
@@ -121,7 +107,7 @@ EXPORTERS: dict[str, Callable[[CollectorProcess], SpanExporter]] = {
 async def test_the_stock_python_exporter_loses_nothing(protocol: str, start_collector: Start) -> None:
     collector = start_collector(sets=SMALL)
     exporter = EXPORTERS[protocol](collector)
-    with held_up(collector.store):
+    with locked(collector.store):
         taken = await asyncio.to_thread(fill, collector)
         refused = collector.metric(REFUSED, transport=protocol)
         export = asyncio.create_task(asyncio.to_thread(exporter.export, spans(50, "peer")))
@@ -141,7 +127,7 @@ def refused_more(collector: CollectorProcess, before: float, transport: str) -> 
 @pytest.mark.node
 async def test_the_stock_node_exporter_loses_nothing(node: RunNode, start_collector: Start) -> None:
     collector = start_collector(sets=SMALL)
-    with held_up(collector.store):
+    with locked(collector.store):
         taken = await asyncio.to_thread(fill, collector)
         before = collector.metric(REFUSED, transport="http")
         sending = asyncio.create_task(node("send_traces.cjs", f"{collector.http_endpoint}/v1/traces", "50"))
@@ -152,7 +138,7 @@ async def test_the_stock_node_exporter_loses_nothing(node: RunNode, start_collec
 
 def test_grpc_is_told_when_to_come_back(start_collector: Start) -> None:
     collector = start_collector(sets=SMALL)
-    with held_up(collector.store), grpc.insecure_channel(f"127.0.0.1:{collector.grpc_port}") as channel:
+    with locked(collector.store), grpc.insecure_channel(f"127.0.0.1:{collector.grpc_port}") as channel:
         fill(collector)
         with pytest.raises(grpc.RpcError) as refused:
             TraceServiceStub(channel).Export(request(9999), timeout=SDK_PATIENCE)
@@ -170,7 +156,7 @@ def test_a_full_journal_shows_and_is_logged_once(start_collector: Start) -> None
         sets={**journal, "exporters.sqlite.busy_timeout": "50ms", "extensions.health_check.grace": "0s"}
     )
     assert look(collector, "/status")[1]["state"] == "ok"
-    with held_up(collector.store):
+    with locked(collector.store):
         taken = fill(collector)
         wait_until(lambda: look(collector, "/")[0] == 503, lambda: collector.log, 60)
         assert "max_size" in look(collector, "/")[1]["reason"]
@@ -208,7 +194,7 @@ def test_memory_keeps_its_limit_and_nothing_is_lost(start_collector: Start) -> N
         while post(collector, number, text)[0] != 200:
             assert collector.metric("otelcol_process_memory_rss") <= limit + len(text)
 
-    with held_up(collector.store):
+    with locked(collector.store):
         for number in range(1, 25):
             send(number)
             assert collector.metric("otelcol_process_memory_rss") <= limit + len(text)

@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.builders import RECEIVED_AT
 from tests.collector_process import CollectorProcess, wait_until
+from tests.store_lock import locked
 
 POISON = (666).to_bytes(8, "big")
 REFUSE = f"""
@@ -81,10 +82,9 @@ def test_what_was_accepted_is_accounted_for(collector: CollectorProcess) -> None
     )
     with closing(sqlite3.connect(collector.store, isolation_level=None, timeout=30)) as other:
         other.execute(REFUSE)
-        other.execute("BEGIN IMMEDIATE")  # the store stands still, and nothing is finished
+    with locked(collector.store):  # nothing is finished meanwhile
         send_all(collector)
         assert total(collector, *accepted) == total(collector, "openfuse_pipeline_queued_items") == 62 + 7 + 4
-        other.execute("ROLLBACK")
     wait_until(lambda: total(collector, "openfuse_pipeline_queued_items") == 0, lambda: collector.log, 60)
     consumed = "openfuse_connector_consumed_spans_total", "openfuse_connector_consumed_log_records_total"
     assert total(collector, *accepted[:2]) == total(collector, *consumed)

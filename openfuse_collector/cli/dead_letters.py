@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from openfuse_collector.cli.options import config_options, load_config
+from openfuse_collector.cli.options import config_options, format_option, load_config
 from openfuse_collector.cli.traces import Since
 from openfuse_collector.cli.views import dead_letters as view
 from openfuse_collector.pipeline.letter_file import LetterFile
@@ -40,9 +40,7 @@ def dead_letters() -> None:
 
 @dead_letters.command("list")
 @_selection
-@click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Output."
-)
+@format_option
 @config_options
 def list_command(form: str, sources: tuple[str, ...], sets: tuple[str, ...], **filters: Any) -> None:
     """List dead letters, oldest first."""

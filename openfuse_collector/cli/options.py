@@ -31,6 +31,16 @@ _set = click.option(
     help="One setting on top, such as exporters.sqlite.path=/data/traces.db. Repeatable.",
 )
 
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="For people or for programs.",
+)
+"""`--format`, which the command takes as `form`."""
+
 
 def config_options(command: F) -> F:
     """Adds `--config` and `--set`; the command takes them as `sources` and `sets`."""

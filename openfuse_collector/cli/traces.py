@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from openfuse_collector.cli.options import format_option
 from openfuse_collector.cli.views import format, store
 from openfuse_collector.cli.views.store import Filter, Rollup, StoreError, Trace
 
@@ -74,14 +75,7 @@ class Since(click.ParamType):  # type: ignore[type-arg]  # generic only in click
     show_default=True,
     help="Lines of input and of output to show with ID.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="For people or for programs.",
-)
+@format_option
 def traces(trace_id: str | None, path: Path, limit: int, lines: int, form: str, **filters: Any) -> None:
     """Show the newest traces, or with ID (the beginning of one is enough) the waterfall of that trace.
 

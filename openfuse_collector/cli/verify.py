@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from openfuse_collector.cli.options import format_option
 from openfuse_collector.cli.rebuild import selection_of, selection_options
 from openfuse_collector.cli.stores import ConfiguredExtensions, opened, store_options
 from openfuse_collector.cli.views.rebuild import follow
@@ -17,14 +18,7 @@ from openfuse_collector.store.enrichment import configured_enrichment
 
 @click.command()
 @selection_options
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="For people or for programs.",
-)
+@format_option
 @store_options
 def verify(
     path: Path | None, exporter: str | None, sources: tuple[str, ...], sets: tuple[str, ...], form: str, **options: Any
@@ -38,8 +32,9 @@ def verify(
         made = chosen.store.rebuild(enrich, selection_of(options), dry_run=True)
         follow("comparing rows with events", made.refold(), chosen.log)
         follow("looking for rows without events", made.orphans(prune=False), chosen.log)
-        click.echo(as_json(made.report, chosen.store.where) if form == "json" else "", nl=form == "json")
-        if form == "table":
+        if form == "json":
+            click.echo(as_json(made.report, chosen.store.where))
+        else:
             for line in verdict_lines(made.report, chosen.store.where):
                 click.echo(line)
         sys.exit(1 if made.report.discrepancies or made.report.failures else 0)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.collector_process import CollectorProcess, wait_until
 from tests.faults.fault_kit import PATIENCE, Client, Request, Rows, check, post, wait_stored
+from tests.store_lock import locked
 
 Start = Callable[..., CollectorProcess]
 JOURNAL = {"service.journal.segment_size": "1MiB", "service.journal.min_free_disk": "0B"}
@@ -31,15 +31,6 @@ def small_disk(directory: Path, size: str) -> Iterator[Path]:
         yield directory
     finally:
         subprocess.run(["umount", "--lazy", str(directory)], check=True)
-
-
-@contextmanager
-def locked(store: Path) -> Iterator[None]:
-    """Somebody else holds the store's write lock."""
-    with closing(sqlite3.connect(store, timeout=60, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
 
 
 def test_a_full_journal_disk(start_collector: Start, requests: list[Request], clean: Rows, tmp_path: Path) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.collector_process import CollectorProcess, wait_until
 from tests.faults.fault_kit import PATIENCE, Client, Request, Rows, check, post, wait_stored
+from tests.store_lock import locked
 
 Start = Callable[..., CollectorProcess]
 TIGHT = {
@@ -20,15 +21,6 @@ TIGHT = {
     "service.journal.max_size": "2MiB",
     "exporters.sqlite.busy_timeout": "100ms",
 }
-
-
-@contextmanager
-def locked(store: Path) -> Iterator[None]:
-    """Somebody else holds the store's write lock."""
-    with closing(sqlite3.connect(store, timeout=60, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
 
 
 def test_a_locked_store(start_collector: Start, requests: list[Request], clean: Rows) -> None:
@@ -66,11 +58,9 @@ def test_a_slow_store(start_collector: Start, requests: list[Request], clean: Ro
     collector, done = start_collector(), threading.Event()
 
     def hold() -> None:
-        with closing(sqlite3.connect(collector.store, timeout=60, isolation_level=None)) as other:
-            while not done.wait(0.01):
-                other.execute("BEGIN IMMEDIATE")
+        while not done.wait(0.01):
+            with locked(collector.store):
                 done.wait(0.05)
-                other.execute("ROLLBACK")
 
     other = threading.Thread(target=hold)
     other.start()

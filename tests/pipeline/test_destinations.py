@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -19,6 +16,7 @@ from openfuse_collector.signals import Batch, Delivery, Item, Origin, Signal
 from tests.builders import RECEIVED_AT, metric
 from tests.collector_process import wait_until
 from tests.pipeline.test_graph import Machine, count, request
+from tests.store_lock import locked
 
 ONE_PIPELINE = """
     traces: {receivers: [otlp], exporters: [genai, genai/away], batch: {max_items: 3}}
@@ -48,17 +46,6 @@ def machine(tmp_path: Path, pipelines: str) -> Machine:
     return Machine(load([str(path)], []))
 
 
-@contextmanager
-def away(store: Path) -> Iterator[None]:
-    connection = sqlite3.connect(store, isolation_level=None, timeout=30)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
-    finally:
-        connection.close()
-
-
 def large(trace: int) -> Any:
     made = request(trace, 1)
     text = made.resource_spans[0].scope_spans[0].spans[0].attributes.add(key="input.value")
@@ -70,7 +57,7 @@ def large(trace: int) -> Any:
 async def test_the_living_store_gets_everything_meanwhile(pipelines: str, tmp_path: Path) -> None:
     running = machine(tmp_path, pipelines)
     await running.graph.start()
-    with away(tmp_path / "b.db"):
+    with locked(tmp_path / "b.db"):
         for trace in range(1, 31):
             await running.accept(request(trace))
         wait_until(lambda: count(tmp_path / "a.db", "traces") == 30, lambda: "the living store waits", 60)
@@ -87,7 +74,7 @@ async def test_what_is_parked_has_a_quota_of_its_own(tmp_path: Path) -> None:
     running = machine(tmp_path, TWO_PIPELINES.replace("ON_FULL", "on_full: park, max_backlog: 2MiB"))
     await running.graph.start()
     queued = running.graph.queues[Signal.TRACES, "otlp"]
-    with away(tmp_path / "b.db"):
+    with locked(tmp_path / "b.db"):
         for trace in range(1, 129):
             await running.accept(large(trace))
             if trace % 8 == 0:
@@ -135,7 +122,7 @@ async def test_a_store_that_is_behind_gets_everything_however_destinations_are_r
     """The name of the pipeline's own cursor passes from one destination to another; how far that one was does not."""
     running = machine(tmp_path, ONE_PIPELINE)
     await running.graph.start()
-    with away(tmp_path / "b.db"):
+    with locked(tmp_path / "b.db"):
         for trace in range(1, 11):
             await running.accept(request(trace))
         wait_until(lambda: count(tmp_path / "a.db", "traces") == 10, lambda: "the living store waits", 60)
