@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find openfuse_collector config -name '*.py' -o -name '*.yaml' 2>/dev/null)
 
-.PHONY: help run test test-long fuzz hostile faults-greptimedb soak hygiene docs lint format types bench bench-map bench-ingestion bench-enrichment bench-updates bench-greptimedb clean
+.PHONY: help run test test-long fuzz hostile faults-greptimedb faults soak hygiene docs lint format types bench bench-map bench-ingestion bench-enrichment bench-updates bench-greptimedb clean
 
 .DEFAULT_GOAL := run
 
@@ -67,8 +67,11 @@ hygiene: $(VENV)/.installed-dev  ## all tests in random order on two processes: 
 	PYTHONDEVMODE=1 PYTHONWARNINGS=error $(BIN)/python -X dev -W error -m pytest -p randomly -n 2 $(ARGS)
 	OPENFUSE_EVENT_LOOP=asyncio $(BIN)/python -m pytest -p randomly -n 2 $(ARGS)
 
-soak: $(VENV)/.installed-dev  ## every fault test in its long form, then two hours of steady load; ARGS="--minutes 10"
-	$(BIN)/python -m pytest tests/faults -m faults
+faults: $(VENV)/.installed-dev  ## every fault test in its long form, and the table of their figures
+	$(BIN)/python -m pytest tests/faults -m faults --junitxml=build/faults.xml || true
+	$(BIN)/python -m tests.faults.figures build/faults.xml
+
+soak: faults  ## every fault test in its long form, then two hours of steady load; ARGS="--minutes 10"
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean:  ## remove everything that was built here; the store and the journal stay

@@ -79,6 +79,8 @@ class CollectorProcess:
         self._arguments = [*arguments, *self._sets(sets or {})]
         self._before_exec = before_exec
         self._process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+        """How often it was started so far."""
 
     @property
     def http_endpoint(self) -> str:
@@ -116,6 +118,7 @@ class CollectorProcess:
     def start(self) -> CollectorProcess:
         """Start and wait until health says 200. AssertionError with the log when it ends first."""
         assert self._process is None, "the collector is running already"
+        self.starts += 1
         command = [sys.executable, "-m", self._program, "run", *self._arguments]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(

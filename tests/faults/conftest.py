@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.collector_process import CollectorProcess, start_collector
-from tests.faults.fault_kit import Client, Request, Rows, rows, wait_stored, work
+from tests.faults.fault_kit import TALLY, Client, Request, Rows, Tally, rows, wait_stored, work
 
 __all__ = ["start_collector"]
 
@@ -18,6 +19,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.faults)
+
+
+@pytest.fixture(autouse=True)
+def tally(record_property: Callable[[str, object], None]) -> Iterator[Tally]:
+    """What the test does is counted, and becomes properties in the JUnit report."""
+    TALLY.clear()
+    yield TALLY
+    for name, value in TALLY.items():
+        record_property(name, value)
 
 
 @pytest.fixture(scope="session")

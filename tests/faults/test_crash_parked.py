@@ -13,7 +13,7 @@ import pytest
 from openfuse_collector.crash_points import VARIABLE
 from tests.collector_process import CollectorProcess, wait_until
 from tests.faults.fault_kit import PATIENCE, Client, Request, Rows, check, wait_stored
-from tests.faults.test_stores import locked
+from tests.store_lock import locked
 
 Start = Callable[..., CollectorProcess]
 

@@ -13,7 +13,9 @@ import pytest
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from tests.collector_process import CollectorProcess, wait_until
-from tests.test_backpressure import EXPORTERS, held_up, spans, stored
+from tests.faults.fault_kit import Tally
+from tests.faults.test_backpressure import EXPORTERS, spans, stored
+from tests.store_lock import locked
 
 SECONDS = float(os.environ.get("OPENFUSE_SOAK_SECONDS", "180"))
 BATCH = 200
@@ -30,7 +32,7 @@ SETS = {
 
 
 @pytest.mark.long
-def test_a_slow_store_for_minutes(start_collector: Callable[..., CollectorProcess]) -> None:
+def test_a_store_that_stands_still_for_minutes(start_collector: Callable[..., CollectorProcess], tally: Tally) -> None:
     """Stock exporters send without a pause and none of them is refused: the journal takes what the store does not. Memory keeps
     its limit, the pipeline beside it has everything meanwhile, and the store has everything afterwards."""
     collector = start_collector(sets=SETS)
@@ -46,7 +48,7 @@ def test_a_slow_store_for_minutes(start_collector: Callable[..., CollectorProces
         exporter.shutdown()
         return sent
 
-    with held_up(collector.store), ThreadPoolExecutor(4) as pool:
+    with locked(collector.store), ThreadPoolExecutor(4) as pool:
         senders = [pool.submit(sender, protocol) for protocol in ("grpc", "http") * 2]
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
@@ -62,7 +64,9 @@ def test_a_slow_store_for_minutes(start_collector: Callable[..., CollectorProces
     )
     peaks.append(collector.metric("otelcol_process_memory_rss"))
     assert max(peaks) <= LIMIT_MIB << 20
-    print(f"{sent} spans, peak {max(peaks) / (1 << 20):.0f} MiB")
+    tally.update(
+        {"spans acknowledged": sent, "rows compared": stored(collector), "peak MiB": round(max(peaks) / (1 << 20))}
+    )
 
 
 def written(collector: CollectorProcess, exporter: str) -> float:
