@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -207,16 +206,6 @@ def file_of(directory: Path) -> LetterFile:
     return file
 
 
-def test_a_file_that_was_removed_is_noticed(path: Path) -> None:
-    exporter = SqliteExporter(settings("sqlite"), SqliteConfig(path=str(path)))
-    exporter.export(batch(item([event("o1")])))
-    for file in path.parent.iterdir():
-        file.unlink()
-    exporter.export(batch(item([event("o2")]), end=7))
-    assert [row["id"] for row in query(path, "SELECT id FROM observations")] == ["o2"]
-    assert exporter.cursor("traces") == 7
-
-
 ODD_IDS = {
     "NUL": ("a\0b", "a\ufffdb"),
     "half a character": ("a\ud800b", "a\ufffdb"),
@@ -290,15 +279,3 @@ def test_a_damaged_file_is_put_aside_when_it_is_read(tmp_path: Path) -> None:
     letters.sync()
     assert len(kept_letters(tmp_path / "letters")) == 1
     assert list((tmp_path / "letters").glob(f"{NAME}.damaged-*"))
-
-
-def test_a_directory_that_cannot_be_made_is_the_moment_s_fault_not_the_data_s(path: Path) -> None:
-    exporter = SqliteExporter(settings("sqlite"), SqliteConfig(path=str(path)))
-    exporter.export(batch(item([event("o1")])))
-    shutil.rmtree(path.parent)
-    path.parent.write_text("a file in its place")
-    with pytest.raises(RetryableError):
-        exporter.export(batch(item([event("o2")])))
-    path.parent.unlink()
-    exporter.export(batch(item([event("o2")]), end=7))
-    assert exporter.cursor("traces") == 7

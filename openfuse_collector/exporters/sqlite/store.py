@@ -27,7 +27,7 @@ class Store:
     def __init__(self, config: SqliteConfig, enrich: Enrich = enrich) -> None:
         self._connection = connect(config)
         self._path = Path(config.path)
-        self._inode = self._path.stat().st_ino
+        self._inode: int | None = self._path.stat().st_ino
         self._projector = Projector(self._history, enrich, config.fold_cache_size)
         self._data_version = -1
         self._keys: dict[Entity, int] = {}
@@ -85,7 +85,10 @@ class Store:
             self._connection.executemany(statements.REMOVE_DEAD_LETTER, ((id,) for id in gone))
 
     def replaced(self) -> bool:
-        """Whether the file at the path is no longer the one that is open: somebody removed it or put another there."""
+        """Whether the file at the path is no longer the one that is open: somebody removed it or put another there.
+
+        A store that is closed has no file open, also where its file has come back to its place.
+        """
         try:
             return self._path.stat().st_ino != self._inode
         except FileNotFoundError:
@@ -93,6 +96,7 @@ class Store:
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
+        self._inode = None
         self._connection.close()
 
     def _write(self, changes: Changes) -> None:
