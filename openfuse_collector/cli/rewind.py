@@ -18,6 +18,7 @@ from openfuse_collector.config.service import CollectorConfig, PipelineConfig, P
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.journal.errors import JournalLocked
 from openfuse_collector.journal.rewind import KeptRequest, StoppedJournal, stopped
+from openfuse_collector.pipeline.graph import cursor_names
 from openfuse_collector.store.operations import Operations
 from openfuse_collector.telemetry.logs import configure_logs
 
@@ -62,19 +63,30 @@ def _rewind(
     config: CollectorConfig, journal: StoppedJournal, pipelines: dict[PipelineID, PipelineConfig], offset: int
 ) -> None:
     """Stores that keep a cursor first: where it is behind the journal's it is the one that counts."""
+    names = [name for name, _ in _cursors(journal, pipelines)]
     for id, settings in stores_of(config).items():
         operations = factory(Kind.EXPORTER, id.type).operations
         assert operations is not None
         store: Operations = operations(settings)
         with closing(store):
             try:
-                for name in pipelines:
-                    store.rewind(journal.instance, str(name), offset, dry_run=False)
+                for name in names:
+                    store.rewind(journal.instance, name, offset, dry_run=False)
             except store.failures as error:
                 raise click.ClickException(
                     f"exporters::{id}: {store.explain(error)}; no journal cursor was moved"
                 ) from error
-    journal.rewind(map(str, pipelines), offset)
+    journal.rewind(names, offset)
+
+
+def _cursors(
+    journal: StoppedJournal, pipelines: dict[PipelineID, PipelineConfig]
+) -> Iterator[tuple[str, tuple[PipelineID, PipelineConfig]]]:
+    """Every cursor, by its name, and whose it is: a pipeline with several destinations has one for each of them."""
+    for id, pipeline in pipelines.items():
+        for name in cursor_names(id, pipeline.exporters):
+            if name == str(id) or journal.cursor(name) is not None:
+                yield name, (id, pipeline)
 
 
 def _journalled(config: CollectorConfig, wanted: str | None) -> dict[PipelineID, PipelineConfig]:
@@ -104,14 +116,14 @@ def _lines(
         yield "nothing to replay: the journal has no request received since then (service.journal.retain keeps them longer)"
         return
     yield f"{'pipeline':24}{'requests':>10}{'bytes':>14}  {'would be read again' if dry_run else 'will be read again'}"
-    for id, pipeline in pipelines.items():
-        cursor = journal.cursor(str(id))
+    for name, (id, pipeline) in _cursors(journal, pipelines):
+        cursor = journal.cursor(name)
         own = {(id.signal, str(receiver)) for receiver in pipeline.receivers}
         again = [one for one in found if (one.origin.signal, one.origin.receiver) in own and one.offset < (cursor or 0)]
         when = (
             f"received {_stamp(again[0].origin.received_at)} to {_stamp(again[-1].origin.received_at)}" if again else ""
         )
-        yield f"{id!s:24}{len(again):10,}{sum(one.size for one in again):14,}  {when}".rstrip()
+        yield f"{name:24}{len(again):10,}{sum(one.size for one in again):14,}  {when}".rstrip()
 
 
 def _warn_of_forwarders(config: CollectorConfig, pipelines: dict[PipelineID, PipelineConfig]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event as Flag
 
@@ -77,10 +77,20 @@ async def stop(component: Component) -> None:
         structlog.get_logger().exception("a component failed to shut down", component=type(component).__name__)
 
 
+def cursor_names(pipeline: PipelineID, targets: Iterable[ComponentID]) -> tuple[str, ...]:
+    """The names cursors of a pipeline with these destinations may have; which of them goes by the name of the pipeline alone is
+    decided when it is built."""
+    return (str(pipeline), *(_cursor_name(pipeline, target) for target in targets))
+
+
 def _named(pipeline: PipelineID, targets: Sequence[ComponentID]) -> Iterator[tuple[str, ComponentID]]:
     """Cursor names: the first destination goes by the name of the pipeline, as it does when it is the only one."""
     for number, target in enumerate(targets):
-        yield f"{pipeline}@{target}" if number else str(pipeline), target
+        yield _cursor_name(pipeline, target) if number else str(pipeline), target
+
+
+def _cursor_name(pipeline: PipelineID, target: ComponentID) -> str:
+    return f"{pipeline}@{target}"
 
 
 class Builder:
@@ -158,7 +168,7 @@ class Builder:
             wants=self._claims.of(id.signal, pipeline.receivers),
             quota=Quota(pipeline.max_backlog, parks, queued.given_up),
             after=str(id),
-            formerly="" if "@" in name else f"{id}@{pipeline.exporters[0]}",
+            formerly=_cursor_name(id, pipeline.exporters[0]) if name == str(id) else "",
         )
         for receiver in pipeline.receivers:
             self._graph.queues.setdefault((id.signal, str(receiver)), []).append(queued)
