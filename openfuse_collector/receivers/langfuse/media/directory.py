@@ -7,15 +7,17 @@ when it is complete, has the announced hash and is on the disk.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import time
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
+from openfuse_collector.journal.files import OsFiles, write_whole
 from openfuse_collector.receivers.langfuse.failures import AnswerError
 from openfuse_collector.receivers.langfuse.media.announcement import Announcement
 from openfuse_collector.receivers.langfuse.media.signing import signing_key
@@ -23,27 +25,38 @@ from openfuse_collector.receivers.langfuse.media.signing import signing_key
 Record = dict[str, Any]
 """contentType, contentLength, sha256 (hex) and, once reported, uploadedAt, uploadHttpStatus, uploadHttpError."""
 
+_UPLOAD = ".upload-"
+"""How the names of files begin that are not complete yet."""
+_STALE = 3600.0
+"""Seconds after which an upload nothing was added to has ended with the process it came to."""
+_FILES = OsFiles()
+
 
 class MediaDirectory:
-    """The directory of one receiver. Nobody else adds to it, so its size is counted once."""
+    """The directory of one receiver. Nobody else adds to it, so its size is counted once. Thread-safe."""
 
     def __init__(self, path: Path, max_total_size: int) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _remove_broken_off(path)
         self._path = path
         self._most = max_total_size
         self._used = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        self._arriving = 0
+        """Bytes of the uploads that are on their way, as announced."""
+        self._lock = Lock()
+        """Held while records and the two sums change: clients announce and upload one file several times at once."""
         self.key = signing_key(path)
 
     def announce(self, project_id: str, media: Announcement) -> bool:
         """Note a file to come. False when it is here already. Raises AnswerError (413) when there is no room for it."""
         content = self.content(project_id, media.media_id)
-        if content.exists():
-            return False
-        if self._used + media.content_length > self._most:
-            raise AnswerError(413, {"message": f"The media directory is full ({self._most} bytes)"})
-        content.parent.mkdir(mode=0o700, exist_ok=True)
-        record = {"contentType": media.content_type, "contentLength": media.content_length}
-        self._write_record(content, {**record, "sha256": media.sha256.hex()})
+        with self._lock:
+            if content.exists():
+                return False
+            self._check_room(media.content_length)
+            _FILES.make_directory(content.parent)
+            record = {"contentType": media.content_type, "contentLength": media.content_length}
+            _write_record(content, {**record, "sha256": media.sha256.hex()})
         return True
 
     def record(self, project_id: str, media_id: str) -> Record | None:
@@ -55,40 +68,59 @@ class MediaDirectory:
 
     def report(self, project_id: str, media_id: str, fields: Record) -> None:
         """Add to what is known of an announced file."""
-        record = self.record(project_id, media_id) or {}
-        self._write_record(self.content(project_id, media_id), record | fields)
+        with self._lock:
+            record = self.record(project_id, media_id) or {}
+            _write_record(self.content(project_id, media_id), record | fields)
 
     def content(self, project_id: str, media_id: str) -> Path:
         """Where the bytes of a file are, or would be."""
         return self._path / f"project-{quote(project_id, safe='')}" / media_id
 
     def incoming(self, project_id: str, media_id: str) -> Incoming:
-        """An upload of an announced file. Raises AnswerError (404) when nobody announced it."""
-        record = self.record(project_id, media_id)
-        if record is None:
-            raise AnswerError(404, {"message": "Media asset not found"})
-        return Incoming(self.content(project_id, media_id), record, self._grown)
+        """An upload of an announced file.
 
-    def _grown(self, size: int) -> None:
-        self._used += size
+        Raises AnswerError: 404 when nobody announced it, 413 when what has come since it was announced left no room for it.
+        """
+        content = self.content(project_id, media_id)
+        with self._lock:
+            record = self.record(project_id, media_id)
+            if record is None:
+                raise AnswerError(404, {"message": "Media asset not found"})
+            if not content.exists():
+                self._check_room(record["contentLength"])
+            made = Incoming(content, record, self)
+            self._arriving += record["contentLength"]
+        return made
 
-    def _write_record(self, content: Path, record: Record) -> None:
-        path = _record_of(content)
-        fresh = path.with_suffix(f".json-{os.getpid()}")
-        fresh.write_bytes(msgspec.json.encode(record))
-        fresh.replace(path)
+    def keep(self, upload: Path, content: Path, size: int) -> None:
+        """A complete upload becomes the content of a file, for good."""
+        with self._lock:
+            known = content.exists()
+            _FILES.rename(upload, content)
+            _FILES.sync_directory(content.parent)
+            self._used += 0 if known else size
+
+    def over(self, announced: int) -> None:
+        """An upload of so many bytes is no longer on its way."""
+        with self._lock:
+            self._arriving -= announced
+
+    def _check_room(self, size: int) -> None:
+        if self._used + self._arriving + size > self._most:
+            raise AnswerError(413, {"message": f"The media directory is full ({self._most} bytes)"})
 
 
 class Incoming:
-    """The bytes of one upload on their way to disk. Call `finish` or `abandon`."""
+    """The bytes of one upload on their way to disk. Call `finish` when all are there, and `abandon` in any case."""
 
-    def __init__(self, content: Path, record: Record, grown: Callable[[int], None]) -> None:
+    def __init__(self, content: Path, record: Record, directory: MediaDirectory) -> None:
         self._content = content
         self._record = record
-        self._grown = grown
+        self._directory = directory
         self._hash = sha256()
         self._size = 0
-        self._file = NamedTemporaryFile(dir=content.parent, prefix=".upload-", delete=False)  # noqa: SIM115
+        self._over = False
+        self._file = NamedTemporaryFile(dir=content.parent, prefix=_UPLOAD, delete=False)  # noqa: SIM115
 
     def write(self, chunk: bytes) -> None:
         """More bytes. Raises AnswerError (413) beyond the announced length."""
@@ -107,15 +139,25 @@ class Incoming:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        known = self._content.exists()
-        Path(self._file.name).replace(self._content)
-        if not known:
-            self._grown(self._size)
+        self._directory.keep(Path(self._file.name), self._content, self._size)
 
     def abandon(self) -> None:
-        """Nothing came of it; safe after `finish`."""
+        """Nothing more comes; what was finished stays. Idempotent."""
         self._file.close()
         Path(self._file.name).unlink(missing_ok=True)
+        if not self._over:
+            self._over = True
+            self._directory.over(self._record["contentLength"])
+
+
+def _remove_broken_off(path: Path) -> None:
+    for upload in path.rglob(f"{_UPLOAD}*"):
+        if time.time() - upload.stat().st_mtime > _STALE:
+            upload.unlink(missing_ok=True)
+
+
+def _write_record(content: Path, record: Record) -> None:
+    write_whole(_FILES, _record_of(content), msgspec.json.encode(record))
 
 
 def _record_of(content: Path) -> Path:
