@@ -48,23 +48,26 @@ class Upkeep:
             pause = self._retention.interval
 
     def _attempt(self) -> None:
-        with closing(self._operations()) as store:
-            try:
+        """One pass. Whatever becomes of it, the thread goes on: the store itself may be what cannot be had at the moment."""
+        try:
+            with closing(self._operations()) as store:
                 self._tell(self._pass(store))
-            except store.failures as error:
-                self._log.warning("retention did not work this time", error=store.explain(error))
-            except CollectorError as error:
-                self._log.warning("retention did not work this time", error=str(error))
-            except Exception:
-                self._log.exception("retention failed unexpectedly, will be tried again")
+        except CollectorError as error:
+            self._log.warning("retention did not work this time", error=str(error))
+        except Exception:
+            self._log.exception("retention failed unexpectedly, will be tried again")
 
     def _pass(self, store: Operations) -> Removed:
-        store.check()
-        expiry = store.expiry(dry_run=False)
-        with store.changing("retention"):
-            for _ in expiry.expire(self._retention, time.time_ns() // 1_000_000):
-                if self._stop.is_set():
-                    break
+        """What was removed. Raises CollectorError."""
+        try:
+            store.check()
+            expiry = store.expiry(dry_run=False)
+            with store.changing("retention"):
+                for _ in expiry.expire(self._retention, time.time_ns() // 1_000_000):
+                    if self._stop.is_set():
+                        break
+        except store.failures as error:
+            raise CollectorError(store.explain(error)) from error
         return expiry.removed
 
     def _tell(self, removed: Removed) -> None:
