@@ -79,10 +79,14 @@ class Maintenance:
         self._wrote.set()
 
     def flush(self) -> None:
-        """Flush raw_events if anything was written since the last time. Raises CallError."""
+        """Flush raw_events if anything was written since the last time that worked. Raises CallError."""
         if self._wrote.is_set():
-            self._wrote.clear()
-            self._sql.run(FLUSH)
+            self._wrote.clear()  # first: what is written meanwhile may not be in it
+            try:
+                self._sql.run(FLUSH)
+            except BaseException:
+                self._wrote.set()
+                raise
 
     def check(self) -> None:
         """Count files; warn about tables that have too many, and merge theirs. Raises CallError."""
@@ -113,3 +117,5 @@ class Maintenance:
             task()
         except CallError as error:
             self._log.info("maintenance of the store did not work this time", task=task.__name__, error=str(error))
+        except Exception:
+            self._log.exception("maintenance of the store failed unexpectedly, will be tried again", task=task.__name__)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from greptimedb_kit import Server, export, exporter
 from structlog.testing import capture_logs
 
 from openfuse_collector.config.types import Address, Duration
 from openfuse_collector.exporters.greptimedb.config import MaintenanceConfig
+from openfuse_collector.exporters.greptimedb.errors import CallError
 from openfuse_collector.exporters.greptimedb.maintenance import FLUSH, Maintenance
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import event, metric, settings
+from tests.greptimedb_double import faults
 
 
 def flushes(server: Server) -> int:
@@ -36,6 +39,20 @@ def test_nothing_is_flushed_twice(faulty: Server) -> None:
     assert flushes(faulty) == 0
     maintenance.wrote()
     maintenance.flush()
+    maintenance.flush()
+    assert flushes(faulty) == 1
+
+
+def test_a_flush_that_failed_is_due_again(faulty: Server) -> None:
+    """Also where nothing is written any more."""
+    maintenance = Maintenance(settings(), faulty.config(), faulty.sql)
+    with exporter(faulty) as made:
+        export(made, [event("o1")])
+    faulty.double.fail(faults.region_busy().over("http").times(1))
+    maintenance.wrote()
+    with pytest.raises(CallError):
+        maintenance.flush()
+    assert flushes(faulty) == 0
     maintenance.flush()
     assert flushes(faulty) == 1
 
