@@ -59,8 +59,9 @@ class Graph:
         """Receivers first, then what is in the journal as far as `seconds` allow; tells whether everything was finished."""
         deadline = time.monotonic() + seconds
         await asyncio.gather(*(stop(receiver) for receiver in self.receivers))
-        drains = (asyncio.to_thread(source.drain, max(0.0, deadline - time.monotonic())) for source in self.sources)
-        drained = all(await asyncio.gather(*drains))
+        for source in self.sources:  # all at once: there may be more of them than threads to wait for them
+            source.finish()
+        drained = all(await asyncio.gather(*(asyncio.to_thread(source.drain, deadline) for source in self.sources)))
         self.stopping.set()
         await asyncio.gather(*(asyncio.to_thread(worker.join, JOIN_SECONDS) for worker in self.workers))
         await asyncio.gather(*(asyncio.to_thread(source.join) for source in self.sources))

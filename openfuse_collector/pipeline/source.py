@@ -75,12 +75,15 @@ class Source:
         """Begin reading."""
         self._thread.start()
 
-    def drain(self, timeout: float) -> bool:
-        """Read what is left in the journal, wait until it is finished everywhere, at most `timeout` seconds; tells whether that worked."""
-        deadline = time.monotonic() + timeout
+    def finish(self) -> None:
+        """Read what is left in the journal, then no more."""
         self._finishing.set()
+
+    def drain(self, deadline: float) -> bool:
+        """After `finish`: wait until everything is finished everywhere, until `deadline` (of `time.monotonic`) at the latest; tells
+        whether that worked."""
         if self._thread.is_alive():
-            self._thread.join(timeout)
+            self._thread.join(max(0.0, deadline - time.monotonic()))
         drained = not self._thread.is_alive() and self.progress.wait_idle(max(0.0, deadline - time.monotonic()))
         self._stopping.set()
         return drained

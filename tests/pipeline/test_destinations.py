@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -67,6 +70,27 @@ async def test_the_living_store_gets_everything_meanwhile(pipelines: str, tmp_pa
     assert await running.stop()
     assert count(tmp_path / "b.db", "traces") == 30
     assert metric(running.metrics, "openfuse_exporter_retries_total", exporter="sqlite/away") > 0
+
+
+async def test_the_others_finish_while_one_that_is_stuck_is_waited_for(tmp_path: Path) -> None:
+    """However few threads there are to wait with: all are told at once that there will be no more."""
+    running = machine(tmp_path, TWO_PIPELINES.replace(", ON_FULL", ""))
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    await running.graph.start()
+    with locked(tmp_path / "a.db"), ThreadPoolExecutor(1) as watcher:
+        await running.accept(request(1))
+        shutdown = asyncio.create_task(running.graph.shutdown(120))
+        finished = watcher.submit(wait_until, lambda: not reads("traces/away"), lambda: "it was not told to finish", 60)
+        await asyncio.wrap_future(finished)
+        assert not shutdown.done()
+    assert await shutdown
+    running.journal.close()
+    assert count(tmp_path / "a.db", "traces") == count(tmp_path / "b.db", "traces") == 1
+
+
+def reads(pipeline: str) -> bool:
+    """Whether the thread of a pipeline is there."""
+    return any(thread.name == f"pipeline {pipeline}" for thread in threading.enumerate())
 
 
 async def test_what_is_parked_has_a_quota_of_its_own(tmp_path: Path) -> None:
