@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 import structlog
@@ -35,6 +38,24 @@ def test_metrics_are_served_until_stopped() -> None:
 def test_one_name_is_one_metric() -> None:
     metrics = Metrics()
     assert metrics.counter("a", "A.") is metrics.counter("a", "A.")
+
+
+def test_one_name_is_one_metric_whoever_asks_first() -> None:
+    """Exporters make theirs on their own threads, when the first batch is through."""
+    metrics, together = Metrics(), Barrier(8)
+
+    def asked(_: int) -> list[int]:
+        together.wait()
+        return [id(metrics.counter(f"a{number}", "A.")) for number in range(1000)]
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(asked, range(8)))
+    finally:
+        sys.setswitchinterval(before)
+    assert all(answer == answers[0] for answer in answers)
 
 
 def test_a_busy_address_is_an_error() -> None:
