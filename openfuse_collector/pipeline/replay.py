@@ -111,6 +111,8 @@ class Replay:
                 self._keep(id, f"cannot be replayed, {first.component} is not in use; refused before: {letter.reason}")
             return
         items = {id: item for id, letter in letters if (item := self._item(id, letter)) is not None}
+        if not items:
+            return
         ids = list(items)
         finished = Flag()
         self._letters.use(lambda file: file.attempt(ids, 1))

@@ -16,7 +16,7 @@ from openfuse_collector.component import ComponentID, Consumer, Kind
 from openfuse_collector.config.types import Duration
 from openfuse_collector.errors import PermanentError, RetryableError
 from openfuse_collector.pipeline import replay as replay_module
-from openfuse_collector.pipeline.dead_letters import DeadLetters
+from openfuse_collector.pipeline.dead_letters import DeadLetter, DeadLetters
 from openfuse_collector.pipeline.letter_file import NAME
 from openfuse_collector.pipeline.replay import MOST_ATTEMPTS, Replay
 from openfuse_collector.pipeline.retry import RetryConfig, Stopped
@@ -250,6 +250,22 @@ def test_a_stop_before_the_letters_were_offered_is_no_attempt(tmp_path: Path) ->
     for _ in range(MOST_ATTEMPTS + 1):
         machine.replay._replay(Kind.EXPORTER, "store")
     assert machine.waiting() == 1
+
+
+def test_a_stage_is_offered_nothing_where_no_letter_can_be_read(tmp_path: Path) -> None:
+    store = Destination()
+    machine = Machine(tmp_path, store=store)
+    machine.refuse("store", "a", "b")
+    machine.ask()
+
+    def unreadable(letter: DeadLetter) -> None:
+        raise ValueError("written by a later version")
+
+    replay = Replay(machine.letters, machine.entries, unreadable, machine.metrics, structlog.get_logger())
+    with machine.running(), capture_logs() as logs:
+        replay._replay(Kind.EXPORTER, "store")
+    assert [line["event"] for line in logs] == ["dead letter stays"] * 2
+    assert (store.batches, machine.waiting(), len(kept_letters(tmp_path))) == ([], 0, 2)
 
 
 def test_a_file_that_cannot_be_read_is_told_once_not_every_second(
