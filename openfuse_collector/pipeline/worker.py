@@ -182,6 +182,7 @@ class ExporterWorker:
                 crash_point("exporter.export.after")
             except PartialError as error:
                 # Which ones it rejected, a destination does not say; what is sent again now would be there twice.
+                self._outage.succeeded()
                 self._set_aside(batch, f"{error.rejected} of {_count(batch)} items rejected: {error}")
                 self._dead_letters.sync()
                 return None

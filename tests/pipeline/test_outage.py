@@ -5,8 +5,11 @@ from __future__ import annotations
 import structlog
 from structlog.testing import capture_logs
 
-from openfuse_collector.errors import RetryableError
+from openfuse_collector.errors import PartialError, RetryableError
 from openfuse_collector.pipeline.outage import Outage
+from openfuse_collector.signals import Batch
+from openfuse_collector.testing.machine import Surroundings, deliver
+from tests.builders import batch, event, item
 
 
 def test_an_outage_is_told_once_a_minute_and_when_it_is_over() -> None:
@@ -45,3 +48,20 @@ def test_every_second_attempt_failing_is_one_line_a_minute_too() -> None:
             outage.failed(RetryableError("busy"), 1.0)
             outage.succeeded()
     assert [line["event"] for line in logs] == ["export failed, will retry", "exporting works again"]
+
+
+def test_a_destination_that_takes_part_of_a_batch_is_no_longer_away() -> None:
+    answers = [RetryableError("no answer"), PartialError(1, "one is too long"), RetryableError("no answer"), None]
+
+    class Destination:
+        def export(self, batch: Batch) -> None:
+            answer = answers.pop(0)
+            if answer is not None:
+                raise answer
+
+    surroundings = Surroundings()
+    with capture_logs() as logs, surroundings.worker(Destination()) as worker:  # type: ignore[arg-type]
+        deliver(worker, iter([batch(item([event("a")])), batch(item([event("b")]))]))
+    surroundings.close()
+    assert [line["attempts"] for line in logs if line["event"] == "exporting works again"] == [1]
+    assert logs[1]["event"] == "exporting works again"
