@@ -57,8 +57,9 @@ class Cursors:
         self._saved_at = clock()
         self._cursors: dict[str, Cursor] = {}
         self.readable = self._load()
-        self._found = {name: cursor.offset for name, cursor in self._cursors.items()}
         """False when there was no usable file: it is not known then which pipelines are new."""
+        self._found = {name: cursor.offset for name, cursor in self._cursors.items()}
+        """Where the cursors were when the file was read."""
 
     def _load(self) -> bool:
         try:
@@ -86,7 +87,8 @@ class Cursors:
 
     def least(self, *names: str) -> int | None:
         """The lowest offset any of these names has now or had when the file was read; None when all are new."""
-        now = (cursor.offset for name, cursor in self._cursors.items() if name in names)
+        with self._lock:
+            now = [cursor.offset for name, cursor in self._cursors.items() if name in names]
         return min((*now, *(offset for name, offset in self._found.items() if name in names)), default=None)
 
     def claim(self, name: str, offset: int, instead_of: str = "") -> None:
@@ -144,12 +146,11 @@ class Cursors:
         Raises OSError; the change stays due.
         """
         with self._saving:
-            self._dirty = self._dirty or anew
-            self._save(self._clock())
+            self._save(self._clock(), anew)
 
-    def _save(self, now: float) -> None:
+    def _save(self, now: float, anew: bool) -> None:
         with self._lock:
-            if not self._dirty and now - self._saved_at < min(CLAIM_EVERY, self._orphan_after / 4):
+            if not (self._dirty or anew) and now - self._saved_at < min(CLAIM_EVERY, self._orphan_after / 4):
                 return
             for name in self._claimed:
                 self._cursors[name].claimed = int(now)
@@ -158,7 +159,8 @@ class Cursors:
         try:
             write_whole(self._files, self._path, content)
         except OSError:
-            self._dirty = True
+            with self._lock:
+                self._dirty = True
             raise
         self._saved_at = now
 

@@ -52,7 +52,7 @@ class SegmentedLog:
     @property
     def start(self) -> int:
         """Offset of the oldest record that is still kept."""
-        return self._segments[0].base if self._segments else self._end
+        return next((segment.base for segment in self._segments), self._end)
 
     @property
     def segments(self) -> Sequence[Segment]:

@@ -72,7 +72,10 @@ class Quotas:
 
     def add(self, pipeline: Bounded) -> None:
         """A pipeline reads from now on."""
-        self._pipelines[pipeline.name] = pipeline
+        self._pipelines = {
+            **self._pipelines,
+            pipeline.name: pipeline,
+        }  # the writer's thread may be going over the others
         self._refusing.clear()
         if pipeline.quota.parks:
             self._parked.labels(pipeline.name).set(0)
