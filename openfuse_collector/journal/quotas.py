@@ -155,9 +155,8 @@ class Quotas:
 
     def _give_up(self, pipeline: Bounded, segment: Segment) -> None:
         name, cursor = pipeline.name, self._cursors.offset(pipeline.name) or 0
-        pipeline.reader.skip_to(segment.end)
-        # What has been read already is on its way, and arrives when the destination is back.
-        requests = self._pass(pipeline, max(cursor, segment.base, pipeline.reader.position), segment.end)
+        taken = pipeline.reader.skip_to(segment.end)  # it is on its way, and arrives when the destination is back
+        requests = self._pass(pipeline, max(cursor, segment.base, taken), segment.end)
         crash_point("journal.give_up.before")
         self._cursors.move(name, segment.end)
         crash_point("journal.give_up.after")

@@ -53,6 +53,8 @@ class Reader:
         self._file: SegmentReader | None = None
         self._held: tuple[Item | None, int] | None = None
         self._busy = Lock()
+        self._moving = Lock()
+        """Held while the position changes: a record is either taken or, by `skip_to`, given up."""
         self._floor = 0
 
     def take(
@@ -82,17 +84,19 @@ class Reader:
                     break
                 continue
             item, end = entry
-            if item is not None:
-                spans = count(item)
-                if items and (spans > room or item.size > space):
-                    break
-                if not items:
-                    deadline = patience = monotonic() + linger
-                items.append(item)
-                room, space = room - spans, space - item.size
-            self._held, self.position = None, end
-            if item is None and monotonic() >= patience:
+            spans = 0 if item is None else count(item)
+            if item is not None and items and (spans > room or item.size > space):
                 break
+            if not self._pass(end):
+                continue
+            if item is None:
+                if monotonic() >= patience:
+                    break
+                continue
+            if not items:
+                deadline = patience = monotonic() + linger
+            items.append(item)
+            room, space = room - spans, space - item.size
         self._on_take()
         return items, self.position
 
@@ -100,9 +104,11 @@ class Reader:
         """Everything below `offset` is finished for good; never moves back."""
         self._on_commit(offset)
 
-    def skip_to(self, offset: int) -> None:
-        """Take nothing below `offset` any more. From any thread."""
-        self._floor = max(self._floor, offset)
+    def skip_to(self, offset: int) -> int:
+        """Take nothing below `offset` any more; gives the offset up to which everything was taken by then. From any thread."""
+        with self._moving:
+            self._floor = max(self._floor, offset)
+            return self.position
 
     def until(self, offset: int) -> Iterator[Item]:
         """Wanted records between the position and `offset`, one at a time; ends early where the disk cannot be read."""
@@ -118,8 +124,17 @@ class Reader:
             self._leave()
 
     def _skip(self) -> None:
-        if self.position < self._floor:
-            self._held, self.position = None, self._floor
+        with self._moving:
+            if self.position < self._floor:
+                self._held, self.position = None, self._floor
+
+    def _pass(self, end: int) -> bool:
+        """Go on behind the record at the position. False where it was given up since it was looked at: it is not ours any more."""
+        with self._moving:
+            if self.position < self._floor:
+                return False
+            self._held, self.position = None, end
+            return True
 
     def _leave(self) -> None:
         file, self._file = self._file, None

@@ -76,6 +76,24 @@ async def test_a_pipeline_that_parks_stops_nobody_and_gives_up_its_oldest() -> N
         assert not opened.events("damaged") and not opened.events("gone")
 
 
+async def test_a_record_is_either_taken_or_given_up() -> None:
+    """Also the one at hand when its segment is."""
+    lost: list[Item] = []
+    with Opened(DIRECTORY, SimulatedDisk(), max_size=64 * MIB, segment_size=MIB) as opened:
+        store = opened.journal.reader("store", start=None, wants=everything)
+        away = opened.journal.reader("away", start=None, wants=everything, quota=Quota(2 * MIB, True, lost.append))
+        await fill(opened, 20)
+
+        def given_up_meanwhile(item: Item) -> int:
+            store.commit(opened.journal.end)
+            opened.journal.tidy()
+            return 1
+
+        taken, _ = away.take(1000, 64 * MIB, 0, 0, given_up_meanwhile)
+        assert lost
+        assert sorted(item.position for item in [*lost, *taken]) == [item.position for item in drain(store)]
+
+
 async def test_what_the_store_still_needs_is_not_given_up() -> None:
     """It would free nothing."""
     with Opened(DIRECTORY, SimulatedDisk(), max_size=8 * MIB) as opened:
