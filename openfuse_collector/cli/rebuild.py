@@ -14,13 +14,14 @@ import click
 from openfuse_collector.cli.resume import Resume
 from openfuse_collector.cli.stores import Chosen, ConfiguredExtensions, F, opened, store_options
 from openfuse_collector.cli.traces import Since
-from openfuse_collector.cli.views.rebuild import NAMES, follow, report_lines
+from openfuse_collector.cli.views.rebuild import follow, report_lines
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.text import clean
 from openfuse_collector.store.enrichment import configured_enrichment
 from openfuse_collector.store.operations import Rebuilding
 from openfuse_collector.store.rebuild import Selection
 
-TABLES = {table: kind for kind, table in NAMES.items()}
+TABLES = {table: kind for kind, table in PROJECTIONS.items()}
 """Table -> entity type."""
 
 _SELECTION: tuple[Callable[[Any], Any], ...] = (

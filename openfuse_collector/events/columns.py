@@ -40,6 +40,14 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Entity type -> columns of its projection, in the order of spec/openfuse_schema.json."""
 
+PROJECTIONS: Final = {
+    "trace": "traces",
+    "observation": "observations",
+    "score": "scores",
+    "dataset_run_item": "dataset_run_items",
+}
+"""Entity type -> its projection: the table of its rows, under the same name in every store."""
+
 TIME_COLUMN: Final = {
     "trace": "timestamp",
     "observation": "start_time",

@@ -15,14 +15,13 @@ from openfuse_collector.connectors.genai.config import GenAIConfig
 from openfuse_collector.connectors.genai.connector import GenAIConnector
 from openfuse_collector.connectors.genai.raw_spans import remapping
 from openfuse_collector.enrich import Enrich, enrich
-from openfuse_collector.events.columns import COLUMNS
+from openfuse_collector.events.columns import COLUMNS, PROJECTIONS
 from openfuse_collector.events.event import Entity, Event, decode_envelope
 from openfuse_collector.events.reference import fold
 from openfuse_collector.events.rows import row
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.exporter import SqliteExporter
 from openfuse_collector.exporters.sqlite.rebuild import Rebuild
-from openfuse_collector.exporters.sqlite.statements import TABLES
 from openfuse_collector.exporters.sqlite.store import connect
 from openfuse_collector.signals import Batch, Item, Origin, Signal
 from openfuse_collector.store.rebuild import Report, Selection
@@ -97,7 +96,7 @@ def changes(report: Report) -> dict[str, tuple[int, int, int]]:
 def rows(path: Path) -> Rows:
     """All projection rows there are."""
     found: Rows = {}
-    for kind, table in TABLES.items():
+    for kind, table in PROJECTIONS.items():
         for stored in query(path, f"SELECT {', '.join(COLUMNS[kind])} FROM {table}"):
             found[kind, stored["project_id"], stored["id"]] = _compared(stored)
     return found
@@ -112,7 +111,7 @@ def reference_rows(path: Path, enrich: Enrich = enrich) -> Rows:
     found: Rows = {}
     for entity, events in history.items():
         record = fold(events)
-        if record is not None and not record["is_deleted"] and entity.type in TABLES:
+        if record is not None and not record["is_deleted"] and entity.type in PROJECTIONS:
             made = row(entity.type, enrich(entity.type, record))
             found[entity.type, entity.project_id, entity.id] = _compared(made)
     return found

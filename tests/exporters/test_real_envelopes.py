@@ -24,11 +24,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from openfuse_collector.config.types import Size
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.reference import fold
 from openfuse_collector.events.rows import row
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
-from openfuse_collector.exporters.sqlite.statements import TABLES
 from openfuse_collector.exporters.sqlite.store import Store
 from openfuse_collector.mapping import map_traces
 from openfuse_collector.receivers.langfuse.ingestion import accept
@@ -116,7 +116,7 @@ def without_generation(rows: Rows) -> Rows:
 def stored(path: Path) -> Rows:
     """The rows of the embedded store."""
     found = {}
-    for kind, table in TABLES.items():
+    for kind, table in PROJECTIONS.items():
         for values in query(path, f"SELECT * FROM {table}"):
             found[Entity(values["project_id"], kind, values["id"])] = values
     return without_generation(found)
@@ -159,7 +159,7 @@ def test_greptimedb_has_them_too(server: Server, batches: list[list[Event]]) -> 
     ]
     store(server, *moved)
     wanted = expected(moved)
-    for kind, table in TABLES.items():
+    for kind, table in PROJECTIONS.items():
         rows = {found["id"]: found for found in server.table(table, f"project_id = '{project}'")}
         assert rows.keys() == {entity.id for entity in wanted if entity.type == kind}
         for id, found in rows.items():

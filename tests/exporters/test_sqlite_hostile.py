@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.exporter import SqliteExporter
-from openfuse_collector.exporters.sqlite.statements import TABLES
 from openfuse_collector.signals import Signal
 from tests.builders import batch, event, item, settings
 from tests.exporters.sqlite_kit import query
@@ -20,7 +20,7 @@ def test_metacharacters_in_every_field(tmp_path: Path) -> None:
     later = evil_events(EARLY, turn=1)
     SqliteExporter(settings("sqlite"), SqliteConfig(path=str(path))).export(batch(item(later)))  # found by query alone
     for kind, wanted in expected([*evil_events(), *later]).items():
-        rows = query(path, f"SELECT * FROM {TABLES[kind]} WHERE project_id = ?", PROJECT)
+        rows = query(path, f"SELECT * FROM {PROJECTIONS[kind]} WHERE project_id = ?", PROJECT)
         assert len(rows) == 1, kind
         shared = rows[0].keys() & wanted.keys() - {"eav_generation", "total_cost"}
         assert len(shared) > 10

@@ -14,7 +14,7 @@ from uuid import uuid4
 from openfuse_collector.component import Settings
 from openfuse_collector.config.types import Address
 from openfuse_collector.enrich import Enrich
-from openfuse_collector.events.columns import TIME_COLUMN
+from openfuse_collector.events.columns import PROJECTIONS, TIME_COLUMN
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.exporters.greptimedb import migrations
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
@@ -209,14 +209,6 @@ def _run(operations: Operations, work: Iterator[float], reason: str, dry_run: bo
 
 def assert_shares(shares: list[float]) -> None:
     assert all(0 <= share <= 1 for share in shares)
-
-
-PROJECTIONS = {
-    "trace": "traces",
-    "observation": "observations",
-    "score": "scores",
-    "dataset_run_item": "dataset_run_items",
-}
 
 
 def shown(kit: StoreKit) -> dict[Entity, int]:

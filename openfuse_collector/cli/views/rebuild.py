@@ -9,15 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from openfuse_collector.cli.views.counted import counted
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.store.rebuild import PICO, Report
-
-NAMES = {
-    "trace": "traces",
-    "observation": "observations",
-    "score": "scores",
-    "dataset_run_item": "dataset_run_items",
-}
-"""Entity type -> table."""
 
 LOGGED_STEP = 0.1
 """Share of a step between two log lines."""
@@ -57,7 +50,7 @@ def report_lines(report: Report, where: str, *, cost: bool, pruned: bool, dry_ru
     if tables:
         yield ""
         yield f"{'table':18}{'entities':>12}{'changed':>10}{'added':>10}{'removed':>10}{'no events':>12}"
-    for kind, name in NAMES.items():
+    for kind, name in PROJECTIONS.items():
         if (table := report.tables.get(kind)) is not None:
             counts = f"{table.checked:12,}{table.changed:10,}{table.added:10,}{table.removed:10,}"
             yield f"{name:18}{counts}{table.without_events + table.left_behind:12,}"
@@ -81,7 +74,7 @@ def _mapping_lines(report: Report, dry_run: bool) -> Iterator[str]:
 def _column_lines(report: Report) -> Iterator[str]:
     changed = [
         (f"{name}.{column}", rows)
-        for kind, name in NAMES.items()
+        for kind, name in PROJECTIONS.items()
         if kind in report.tables
         for column, rows in report.tables[kind].columns.most_common()
     ]

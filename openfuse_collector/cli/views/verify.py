@@ -9,7 +9,8 @@ from typing import Any
 
 from openfuse_collector.cli.views.counted import counted
 from openfuse_collector.cli.views.format import one_line
-from openfuse_collector.cli.views.rebuild import NAMES, failure_lines
+from openfuse_collector.cli.views.rebuild import failure_lines
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.store.rebuild import (
     DOUBLED,
     LEFT_BEHIND,
@@ -39,7 +40,12 @@ def verdict_lines(report: Report, where: str) -> Iterator[str]:
     checked = sum(table.checked for table in report.tables.values())
     yield f"{where}: {counted(checked, 'entity', 'entities')}, {counted(report.discrepancies, 'row')} with discrepancies"
     found = [
-        (f"{NAMES[kind]}.{what}" if what not in WHOLE_ROWS else NAMES[kind], what, rows, table.examples.get(what, []))
+        (
+            f"{PROJECTIONS[kind]}.{what}" if what not in WHOLE_ROWS else PROJECTIONS[kind],
+            what,
+            rows,
+            table.examples.get(what, []),
+        )
         for kind, table in report.tables.items()
         for what, rows in _counts(table).items()
         if rows
@@ -60,7 +66,7 @@ def verdict_lines(report: Report, where: str) -> Iterator[str]:
 def as_json(report: Report, where: str) -> str:
     """The findings, for programs."""
     tables = {
-        NAMES[kind]: {
+        PROJECTIONS[kind]: {
             "entities": table.checked,
             "discrepancies": table.discrepancies,
             "fields": {

@@ -8,11 +8,10 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from openfuse_collector.events.columns import TIME_COLUMN
+from openfuse_collector.events.columns import PROJECTIONS, TIME_COLUMN
 from openfuse_collector.events.event import Entity
 from openfuse_collector.exporters.greptimedb.ddl import quoted, select
 from openfuse_collector.exporters.greptimedb.probe import Ask, parts, these
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.rows import Row as Values
 from openfuse_collector.exporters.greptimedb.schema import TABLES
 from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES, side_rows

@@ -13,13 +13,13 @@ from itertools import chain
 from typing import Any, NamedTuple, Self
 
 from openfuse_collector.crash_points import crash_point
-from openfuse_collector.events.columns import TIME_COLUMN
+from openfuse_collector.events.columns import PROJECTIONS, TIME_COLUMN
 from openfuse_collector.events.event import Entity
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.events.text import clean
 from openfuse_collector.exporters.greptimedb.ingest import Ingester
 from openfuse_collector.exporters.greptimedb.probe import Ask, side_row_keys
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS, projection_row, raw_span_row
+from openfuse_collector.exporters.greptimedb.rows import projection_row, raw_span_row
 from openfuse_collector.exporters.greptimedb.schema import RAW_EVENTS, RAW_SPANS
 from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES, side_rows
 from openfuse_collector.signals import Origin, RawSpan

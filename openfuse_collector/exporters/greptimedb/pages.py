@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity
 from openfuse_collector.exporters.greptimedb.ddl import literal, moment, quoted, select
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.sql import Rows
 from openfuse_collector.store.rebuild import Selection
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from openfuse_collector.events.columns import COLUMNS, TIME_COLUMN
+from openfuse_collector.events.columns import COLUMNS, PROJECTIONS, TIME_COLUMN
 from openfuse_collector.events.event import Entity, Event, decode_envelope
 from openfuse_collector.events.text import clean
 from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
 from openfuse_collector.exporters.greptimedb.ingest import key_columns
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.schema import TABLES
 from openfuse_collector.exporters.greptimedb.side_tables import EMPTIED
 from openfuse_collector.exporters.greptimedb.sql import Rows

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from openfuse_collector.enrich import Enrich
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.text import clean
 from openfuse_collector.exporters.greptimedb import horizons, pages, probe, stored
 from openfuse_collector.exporters.greptimedb.compared import compared, side_rows_of
 from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.kept_spans import kept_spans
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.side_tables import EMPTIED
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer

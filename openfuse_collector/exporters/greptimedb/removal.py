@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.text import clean
 from openfuse_collector.exporters.greptimedb import dead_letters, epoch, horizons, pages, probe
 from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
 from openfuse_collector.exporters.greptimedb.flush import Part
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.schema import DEAD_LETTERS, RAW_EVENTS, RAW_SPANS
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer

@@ -13,19 +13,12 @@ from math import isfinite
 from operator import itemgetter
 from typing import Any
 
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.text import clean
 from openfuse_collector.exporters.greptimedb.schema import TABLES
 from openfuse_collector.signals import Origin, RawSpan
 
 Row = list[Any]
-
-PROJECTIONS = {
-    "trace": "traces",
-    "observation": "observations",
-    "score": "scores",
-    "dataset_run_item": "dataset_run_items",
-}
-"""Entity type -> projection."""
 
 _COSTS = Context(prec=38)
 _PICO = Decimal("1E-12")

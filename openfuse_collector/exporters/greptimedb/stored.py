@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from openfuse_collector.events.accumulator import Extent
-from openfuse_collector.events.columns import COLUMNS, TIME_COLUMN
+from openfuse_collector.events.columns import COLUMNS, PROJECTIONS, TIME_COLUMN
 from openfuse_collector.events.event import Entity
 from openfuse_collector.exporters.greptimedb.ddl import literal, moment, quoted, select
 from openfuse_collector.exporters.greptimedb.probe import Ask, parts, these
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS, Row, projection_row
+from openfuse_collector.exporters.greptimedb.rows import Row, projection_row
 from openfuse_collector.exporters.greptimedb.schema import RAW_EVENTS, TABLES
 from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES
 from openfuse_collector.store.present import Present

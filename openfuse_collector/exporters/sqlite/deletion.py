@@ -6,12 +6,13 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity, decode_envelope
 from openfuse_collector.events.rows import envelope_text, raw_row
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.rebuild import PATIENCE, reading, writing
 from openfuse_collector.exporters.sqlite.selection import MENTIONS
-from openfuse_collector.exporters.sqlite.statements import TABLES, entity_key, trace_key
+from openfuse_collector.exporters.sqlite.statements import entity_key, trace_key
 from openfuse_collector.store.deletion import BEYOND_REACH, OF_TRACE, erased, is_erased, names_trace, tombstone
 from openfuse_collector.store.horizon import OPEN, is_alive
 from openfuse_collector.store.operations import Removed
@@ -76,8 +77,8 @@ class Deletion:
         if not self._dry_run:
             with writing(connection, self._patience):
                 connection.execute(statements.SET_PROJECT_TOMBSTONE, (project_id, deleted_at))
-        steps = len(TABLES) + 2
-        for number, (kind, table) in enumerate(TABLES.items(), start=1):
+        steps = len(PROJECTIONS) + 2
+        for number, (kind, table) in enumerate(PROJECTIONS.items(), start=1):
             self._empty_table(kind, table, (project_id, deleted_at))
             yield number / steps
         self._empty_spans("project_id = ? AND ingested_at <= ?", (project_id, deleted_at))
@@ -95,7 +96,7 @@ class Deletion:
         project_id, _, id = trace
         found: dict[Entity, None] = {}
         for kind in OF_TRACE:
-            query = _OF_TRACE.format(TABLES[kind])
+            query = _OF_TRACE.format(PROJECTIONS[kind])
             found |= {
                 Entity(project_id, kind, one): None for (one,) in self._connection.execute(query, (id, project_id))
             }
@@ -115,7 +116,7 @@ class Deletion:
                 events = history.get(entity, [])
                 alive = entity in rows or is_alive(events, self._horizons.get(entity.project_id, OPEN))
                 self.removed.entities[entity.type] += alive
-                self.removed.rows[TABLES[entity.type]] += entity in rows
+                self.removed.rows[PROJECTIONS[entity.type]] += entity in rows
                 if alive and not self._dry_run:
                     row = raw_row(tombstone(entity, events, _now()))
                     connection.execute(statements.INSERT_RAW, (entity_key(entity), *row))

@@ -8,9 +8,9 @@ from functools import partial
 
 from openfuse_collector.component import Settings
 from openfuse_collector.errors import CollectorError, PermanentError, RetryableError
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.operations import SqliteOperations
-from openfuse_collector.exporters.sqlite.statements import TABLES
 from openfuse_collector.exporters.sqlite.store import Store
 from openfuse_collector.signals import Batch
 from openfuse_collector.store.enrichment import configured_enrichment
@@ -46,7 +46,7 @@ class SqliteExporter:
         written = metrics.counter("openfuse_store_written_rows", "Rows the store has committed.", ["exporter", "table"])
         self._raw = written.labels(id, "raw_events")
         self._spans = written.labels(id, "openfuse_raw_spans")
-        self._rows = {kind: written.labels(id, table) for kind, table in TABLES.items()}
+        self._rows = {kind: written.labels(id, table) for kind, table in PROJECTIONS.items()}
         self._known = metrics.counter(
             "openfuse_store_duplicate_events", "Events the store already had.", ["exporter"]
         ).labels(id)
@@ -83,7 +83,7 @@ class SqliteExporter:
         self._raw.inc(len(changes.raw))
         self._known.inc(changes.events - len(changes.raw))
         self._spans.inc(changes.spans)
-        for kind in TABLES.keys() & changes.rows.keys():
+        for kind in PROJECTIONS.keys() & changes.rows.keys():
             self._rows[kind].inc(len(changes.rows[kind]))
 
     def idle(self) -> None:

@@ -12,11 +12,12 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from openfuse_collector.enrich import Enrich
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.selection import REBUILT, entity_pages, row_pages, trace_pages
-from openfuse_collector.exporters.sqlite.statements import TABLES, entity_key
+from openfuse_collector.exporters.sqlite.statements import entity_key
 from openfuse_collector.store.horizon import OPEN
 from openfuse_collector.store.operations import Position
 from openfuse_collector.store.rebuild import Remap, Report, Selection, Verdict, judge
@@ -80,7 +81,7 @@ class Rebuild:
 
     def orphans(self, *, prune: bool) -> Iterator[float]:
         """Count the rows that no raw event stands behind, and remove them with `prune`."""
-        kinds = [kind for kind in TABLES if self._selection.entity_type in (None, kind)]
+        kinds = [kind for kind in PROJECTIONS if self._selection.entity_type in (None, kind)]
         for number, kind in enumerate(kinds):
             for names, share in row_pages(self._connection, kind, self._selection):
                 found = self._without_events(kind, names)
@@ -119,7 +120,7 @@ class Rebuild:
         horizons = statements.horizons(self._connection)
         verdicts = []
         for entity, new in events.items():
-            if entity.type not in TABLES:
+            if entity.type not in PROJECTIONS:
                 continue
             try:
                 known, horizon = history.get(entity, ()), horizons.get(entity.project_id, OPEN)

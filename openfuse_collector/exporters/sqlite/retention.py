@@ -9,11 +9,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.rebuild import PATIENCE, reading, writing
 from openfuse_collector.exporters.sqlite.schema import BY_TIME
-from openfuse_collector.exporters.sqlite.statements import TABLES, entity_key
+from openfuse_collector.exporters.sqlite.statements import entity_key
 from openfuse_collector.store.operations import Removed
 from openfuse_collector.store.retention import RetentionConfig
 
@@ -109,8 +110,8 @@ class Expiry:
             return 1
         self.removed.entities[entity.type] += 1
         self.removed.rows["raw_events"] += events
-        if entity.type in TABLES:
-            self.removed.rows[TABLES[entity.type]] += self._row(entity)
+        if entity.type in PROJECTIONS:
+            self.removed.rows[PROJECTIONS[entity.type]] += self._row(entity)
         if not self._dry_run:
             self._connection.execute(_FORGET, name)
         return int(events)

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from openfuse_collector.exporters.sqlite.statements import TABLES
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.store.rebuild import Selection
 
 PAGE_KEYS = 500
@@ -58,7 +58,7 @@ def row_pages(
     connection: sqlite3.Connection, entity_type: str, selection: Selection
 ) -> Iterator[tuple[list[tuple[str, str]], float]]:
     """(project, id) of the rows of a projection, and how much of it is done with them."""
-    table = TABLES[entity_type]
+    table = PROJECTIONS[entity_type]
     of_trace = "id = ?" if entity_type == "trace" else "trace_id = ?"
     where, values = _where(
         {

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from operator import itemgetter
 from typing import Any
 
-from openfuse_collector.events.columns import COLUMNS
+from openfuse_collector.events.columns import COLUMNS, PROJECTIONS
 from openfuse_collector.events.event import Entity, Event, decode_envelope
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.events.text import clean
@@ -19,14 +19,6 @@ from openfuse_collector.store.horizon import Horizon
 
 LOOKUP = 500
 """Keys asked for in one statement; SQLite's limit on variables is far above."""
-
-TABLES = {
-    "trace": "traces",
-    "observation": "observations",
-    "score": "scores",
-    "dataset_run_item": "dataset_run_items",
-}
-"""Entity type -> projection."""
 
 INSERT_RAW = "INSERT INTO raw_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # The copy received first counts, content included: copies of one delivery should be equal, but nobody enforces it.
@@ -72,17 +64,17 @@ def upsert(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT (project_id, id) DO UPDATE SET {replaced}"  # noqa: S608
 
 
-UPSERTS = {kind: upsert(table, COLUMNS[kind]) for kind, table in TABLES.items()}
-DELETES = {kind: f"DELETE FROM {table} WHERE project_id = ? AND id = ?" for kind, table in TABLES.items()}  # noqa: S608
+UPSERTS = {kind: upsert(table, COLUMNS[kind]) for kind, table in PROJECTIONS.items()}
+DELETES = {kind: f"DELETE FROM {table} WHERE project_id = ? AND id = ?" for kind, table in PROJECTIONS.items()}  # noqa: S608
 VALUES: dict[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]] = {
-    kind: itemgetter(*COLUMNS[kind]) for kind in TABLES
+    kind: itemgetter(*COLUMNS[kind]) for kind in PROJECTIONS
 }
 """Entity type -> the values of a row in the order of `UPSERTS`."""
 
 
 def write_rows(connection: sqlite3.Connection, kind: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows of one projection; those of deleted entities go. Entity types without a table here are passed over."""
-    if kind not in TABLES:
+    if kind not in PROJECTIONS:
         return
     connection.executemany(UPSERTS[kind], map(VALUES[kind], [row for row in rows if not row["is_deleted"]]))
     gone = [(row["project_id"], row["id"]) for row in rows if row["is_deleted"]]
@@ -128,7 +120,7 @@ FROM openfuse_raw_spans WHERE openfuse_trace IN ({}) AND length(payload) > 0 ORD
 """
 _ROWS = {
     kind: f"SELECT {', '.join(COLUMNS[kind])} FROM {table} WHERE id IN ({{}}) AND project_id = ?"  # noqa: S608
-    for kind, table in TABLES.items()
+    for kind, table in PROJECTIONS.items()
 }
 
 
@@ -170,7 +162,7 @@ def stored_rows(connection: sqlite3.Connection, entities: Iterable[Entity]) -> d
     """The rows there are, column -> value. Entity types without a table here have none."""
     named: dict[tuple[str, str], list[str]] = defaultdict(list)
     for project, kind, id in entities:
-        if kind in TABLES:
+        if kind in PROJECTIONS:
             named[project, kind].append(id)
     found: dict[Entity, dict[str, Any]] = {}
     for (project, kind), ids in named.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from openfuse_collector.crash_points import crash_point
 from openfuse_collector.enrich import Enrich, enrich
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.exporters.sqlite import statements
@@ -107,7 +108,7 @@ class Store:
         for kind, rows in changes.rows.items():
             statements.write_rows(connection, kind, rows)
         for project_id, kind, id in changes.gone:
-            if kind in statements.TABLES:
+            if kind in PROJECTIONS:
                 connection.execute(statements.DELETES[kind], (project_id, id))
 
     def _notice_other_writers(self) -> None:

@@ -11,12 +11,11 @@ from typing import Any
 from uuid import uuid4
 
 from openfuse_collector.config.types import Address
-from openfuse_collector.events.columns import COLUMNS
+from openfuse_collector.events.columns import COLUMNS, PROJECTIONS
 from openfuse_collector.events.event import Event
 from openfuse_collector.exporters.greptimedb import ddl
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.exporter import GreptimedbExporter
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.schema import TABLES
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.telemetry.metrics import Metrics

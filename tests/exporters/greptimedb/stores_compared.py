@@ -12,8 +12,7 @@ from typing import Any
 
 from greptimedb_kit import Server
 
-from openfuse_collector.events.columns import COLUMNS
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
+from openfuse_collector.events.columns import COLUMNS, PROJECTIONS
 
 TABLES = {kind: PROJECTIONS[kind] for kind in ("trace", "observation", "score")}
 RAW = ("project_id", "entity_type", "entity_id", "event_id", "event_type", "event_ts", "body", "ingested_at")

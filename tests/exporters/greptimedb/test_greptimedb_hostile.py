@@ -7,7 +7,7 @@ from typing import Any
 
 from greptimedb_kit import Server, store
 
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
+from openfuse_collector.events.columns import PROJECTIONS
 from tests.builders import event
 from tests.hostile.evil_events import EARLY, EVIL, PROJECT, evil_events, expected
 

@@ -13,7 +13,7 @@ import pytest
 from greptimedb_kit import Server
 from stores_compared import assert_same, compact
 
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES
 from tests.collector_process import CollectorProcess, start_collector, wait_until
 from tests.events.shared_cases import SHARED, cases, needs_shared

@@ -14,10 +14,9 @@ from click.testing import CliRunner, Result
 from greptimedb_kit import Server
 
 from openfuse_collector.cli.schema import schema
-from openfuse_collector.events.columns import COLUMNS, TIME_COLUMN
+from openfuse_collector.events.columns import COLUMNS, PROJECTIONS, TIME_COLUMN
 from openfuse_collector.exporters.greptimedb import ddl, migrations
 from openfuse_collector.exporters.greptimedb.inventory import _kinds, _options
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.schema import (
     LEDGER,
     OPENFUSE_TABLES,

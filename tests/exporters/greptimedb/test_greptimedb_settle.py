@@ -13,12 +13,12 @@ from settle_kit import assert_settled, collector, dying, settle
 
 from openfuse_collector.config.types import Duration, Size
 from openfuse_collector.errors import RetryableError
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.exporters.greptimedb import epoch, probe
 from openfuse_collector.exporters.greptimedb import settle as settle_pass
 from openfuse_collector.exporters.greptimedb.config import SettleConfig
 from openfuse_collector.exporters.greptimedb.flush import Part
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.store.present import Present
 from tests.builders import RECEIVED_AT, event
 from tests.greptimedb_double import StatusCode, faults

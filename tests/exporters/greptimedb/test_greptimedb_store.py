@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from openfuse_collector.config.types import Size
 from openfuse_collector.enrich import enrich
 from openfuse_collector.events.accumulator import Accumulator
-from openfuse_collector.events.columns import TIME_COLUMN
+from openfuse_collector.events.columns import PROJECTIONS, TIME_COLUMN
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import row
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES
 from openfuse_collector.signals import RawSpan
 from tests.builders import RECEIVED_AT, batch, event, item

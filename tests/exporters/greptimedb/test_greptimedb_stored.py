@@ -8,10 +8,10 @@ import pytest
 from greptimedb_kit import Server, export, exporter
 
 from openfuse_collector.events.accumulator import Accumulator
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import row
 from openfuse_collector.exporters.greptimedb import compared, stored
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS
 from openfuse_collector.store.enrichment import configured_enrichment
 from tests.builders import event, settings
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from openfuse_collector.events.columns import DEFAULTS
+from openfuse_collector.events.columns import DEFAULTS, PROJECTIONS
 from openfuse_collector.events.rows import row
-from openfuse_collector.exporters.greptimedb.rows import PROJECTIONS, chunks, decimal, double, projection_row
+from openfuse_collector.exporters.greptimedb.rows import chunks, decimal, double, projection_row
 from openfuse_collector.exporters.greptimedb.schema import TABLES
 from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES, side_rows
 from tests.events.shared_cases import needs_shared, openfuse_cases
