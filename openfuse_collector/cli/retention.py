@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import click
 from openfuse_collector.cli.stores import opened, store_options
 from openfuse_collector.cli.views.rebuild import follow
 from openfuse_collector.cli.views.removal import removal_lines
+from openfuse_collector.clock import epoch_millis
 
 
 @click.command()
@@ -31,6 +31,6 @@ def retention(
             sys.exit(0)
         made = store.expiry(dry_run=dry_run)
         with nullcontext() if dry_run else store.changing("retention"):
-            follow("removing what has expired", made.expire(chosen.retention, time.time_ns() // 1_000_000), chosen.log)
+            follow("removing what has expired", made.expire(chosen.retention, epoch_millis()), chosen.log)
         for line in removal_lines(made.removed, store.where, "removed", dry_run=dry_run):
             click.echo(line)

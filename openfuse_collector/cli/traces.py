@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import click
 from openfuse_collector.cli.options import format_option
 from openfuse_collector.cli.views import format, store
 from openfuse_collector.cli.views.store import Filter, Rollup, StoreError, Trace
+from openfuse_collector.clock import epoch_millis
 
 JSON_COLUMNS = frozenset(
     {
@@ -44,7 +44,7 @@ class Since(click.ParamType):  # type: ignore[type-arg]  # generic only in click
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Fails as a usage error on anything else."""
         try:
-            return format.since(value, round(time.time() * 1000))
+            return format.since(value, epoch_millis())
         except ValueError:
             self.fail(f"{value!r} is neither an age like 15m, 2h, 1d nor an ISO 8601 time", param, ctx)
 

@@ -12,7 +12,7 @@ from openfuse_collector.config.ids import PipelineID
 from openfuse_collector.config.nodes import Node, Path, Problem, nearest
 from openfuse_collector.config.sections import Section, read_section
 from openfuse_collector.config.sources import read_sources
-from openfuse_collector.config.types import Address, Duration, Size
+from openfuse_collector.config.types import MIB, Address, Duration, Size
 from openfuse_collector.config.unmarshal import unmarshal
 from openfuse_collector.config.wiring import Wiring, check_wiring
 from openfuse_collector.errors import ConfigError
@@ -32,8 +32,6 @@ __all__ = [
     "TelemetryConfig",
     "load",
 ]
-
-MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Self
 
+MIB = 1024 * 1024
+
 _NANOSECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _NANOSECONDS["d"] = 24 * _NANOSECONDS["h"]
 _NANOSECONDS |= {"µs": 10**3, "μs": 10**3}  # micro sign and Greek mu, as in Go

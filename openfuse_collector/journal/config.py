@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from openfuse_collector.config.types import Duration, Size
-
-MIB = 1024 * 1024
+from openfuse_collector.config.types import MIB, Duration, Size
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from openfuse_collector.config.types import MIB
 from openfuse_collector.errors import OverloadError
 from openfuse_collector.memory.allocator import trim
-from openfuse_collector.memory.limits import MIB, Limits
+from openfuse_collector.memory.limits import Limits
 from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 from openfuse_collector.telemetry.process import rss_bytes

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from openfuse_collector.config.types import MIB
 from openfuse_collector.memory.config import MemoryLimiterConfig
-
-MIB = 1024 * 1024
 
 DEFAULT_MIB = 1024
 DEFAULT_PERCENTAGE = 75

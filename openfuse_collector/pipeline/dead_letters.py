@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from openfuse_collector.clock import epoch_millis
 from openfuse_collector.component import Kind
 from openfuse_collector.crash_points import crash_point
 from openfuse_collector.pipeline.letter import DeadLetter, payload_of, spans_of
@@ -90,7 +91,7 @@ class DeadLetters:
         """Set `item` aside, or only `data` of it. It is on disk after the next `sync`; waits for the disk when the group is
         full. Raises Stopped when the service goes down first."""
         letter = DeadLetter(
-            at=time.time_ns() // 1_000_000,
+            at=epoch_millis(),
             pipeline=pipeline,
             component=component,
             kind=kind,
@@ -269,7 +270,7 @@ class DeadLetters:
     def _bound(self, file: LetterFile) -> None:
         """What goes at a bound is counted and logged; the copies stores have of it stay there."""
         if self._config.max_age:
-            oldest = time.time_ns() // 1_000_000 - int(self._config.max_age * 1000)
+            oldest = epoch_millis() - int(self._config.max_age * 1000)
             self._forgotten("max_age", file.drop_older_than(oldest))
         self._forgotten("max_size", file.drop_beyond(self._config.max_size))
         count, size = file.totals()

@@ -21,6 +21,10 @@ class Present(NamedTuple):
     """Columns that are not NULL in all of them, see `filled`."""
 
 
+NOTHING = Present(frozenset(), 0, 0)
+"""Of an entity without rows."""
+
+
 class Folded(NamedTuple):
     """What a row was made of and where it was put: what the store should still have when everything has come to rest."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import closing
 from threading import Event, Thread
 
+from openfuse_collector.clock import epoch_millis
 from openfuse_collector.component import Settings
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.store.operations import Operations, Removed
@@ -63,7 +63,7 @@ class Upkeep:
             store.check()
             expiry = store.expiry(dry_run=False)
             with store.changing("retention"):
-                for _ in expiry.expire(self._retention, time.time_ns() // 1_000_000):
+                for _ in expiry.expire(self._retention, epoch_millis()):
                     if self._stop.is_set():
                         break
         except store.failures as error:

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from openfuse_collector.config.types import Address, Duration, Secret, Size
+from openfuse_collector.config.types import MIB, Address, Duration, Secret, Size
 from openfuse_collector.pipeline.retry import RetryConfig
 from openfuse_collector.store.retention import RetentionConfig
 
-MIB = 1024 * 1024
 COMPRESSIONS = ("none", "gzip", "zstd")
 # ALTER DATABASE takes an unquoted name only (spec/openfuse.md 1.8).
 _DATABASE = re.compile(r"[a-z_][a-z0-9_]*")

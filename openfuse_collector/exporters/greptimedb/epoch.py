@@ -6,9 +6,9 @@ it has changed they forget what they remember of entities and go over those they
 
 from __future__ import annotations
 
-import time
 from typing import Protocol
 
+from openfuse_collector.clock import epoch_millis
 from openfuse_collector.crash_points import crash_point
 from openfuse_collector.exporters.greptimedb import ddl
 from openfuse_collector.exporters.greptimedb.schema import PROJECT_TOMBSTONES, STORE_EPOCH
@@ -54,11 +54,7 @@ def bump(sql: Sql, reason: str) -> None:
 
     `reason` is for people who look into the table: the command and what it was about. Raises CallError.
     """
-    values = f"{_now()}, {ddl.literal(reason)}"
+    values = f"{epoch_millis()}, {ddl.literal(reason)}"
     crash_point("greptimedb.epoch.before")
     sql.run(f"INSERT INTO {_TABLE} ({_AT}, {_REASON}) VALUES ({values})")  # noqa: S608
     crash_point("greptimedb.epoch.after")
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

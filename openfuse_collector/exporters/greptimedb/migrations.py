@@ -6,10 +6,10 @@ statement here passes over what is there already. What ours has applied is in `o
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from openfuse_collector.clock import epoch_millis
 from openfuse_collector.exporters.greptimedb import ddl
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.errors import ALREADY_THERE, CallError, Cause
@@ -117,7 +117,7 @@ def _recorded(client: SqlClient) -> bool:
 
 def _record(collector: str) -> str:
     names = ", ".join(map(ddl.quoted, ("applied_at", "name", "collector")))
-    values = f"{time.time_ns() // 1_000_000}, {ddl.literal(VERSION)}, {ddl.literal(collector)}"
+    values = f"{epoch_millis()}, {ddl.literal(VERSION)}, {ddl.literal(collector)}"
     return f"INSERT INTO {ddl.quoted(LEDGER.name)} ({names}) VALUES ({values})"  # noqa: S608
 
 

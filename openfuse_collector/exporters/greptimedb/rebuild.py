@@ -23,7 +23,7 @@ from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
 from openfuse_collector.store.horizon import OPEN, Horizons
 from openfuse_collector.store.operations import Position
-from openfuse_collector.store.present import Present
+from openfuse_collector.store.present import NOTHING, Present
 from openfuse_collector.store.projector import Changes
 from openfuse_collector.store.rebuild import Remap, Report, Selection, Verdict, judge
 from openfuse_collector.store.remap import mapped_events, requests_of
@@ -35,7 +35,6 @@ SETTLING = 2.0
 """Seconds between two looks of a verification at what seems wrong: a collector may be between an event and its row."""
 
 Mapped = Mapping[Entity, Sequence[Event]]
-NOTHING = Present(frozenset(), 0, 0)
 
 
 class Rebuild:

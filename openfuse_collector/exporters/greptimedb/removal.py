@@ -6,9 +6,9 @@ each entity of a trace, one for a project, a limit for what has expired.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 
+from openfuse_collector.clock import epoch_millis
 from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.text import clean
@@ -21,12 +21,11 @@ from openfuse_collector.exporters.greptimedb.writer import Writer
 from openfuse_collector.store.deletion import BEYOND_REACH, OF_TRACE, names_trace, tombstone
 from openfuse_collector.store.horizon import OPEN, Horizons, is_alive
 from openfuse_collector.store.operations import Removed
-from openfuse_collector.store.present import Present
+from openfuse_collector.store.present import NOTHING
 from openfuse_collector.store.projector import Changes
 from openfuse_collector.store.rebuild import Selection
 from openfuse_collector.store.retention import RetentionConfig
 
-NOTHING = Present(frozenset(), 0, 0)
 DELETED = "delete"
 """Reason of the bump after tombstones are written, before rows go."""
 
@@ -62,7 +61,7 @@ class Removal:
             rows[0][0]
             for rows in self._ask([select(("max(`ingested_at`)",), quoted(table), of_project) for table in tables])
         )
-        at = max(_now(), newest or 0)
+        at = max(epoch_millis(), newest or 0)
         if not self._dry_run:
             horizons.delete(self._sql, project_id, at)
             epoch.bump(self._sql, DELETED)
@@ -108,7 +107,7 @@ class Removal:
             for event in events
         ]
         around = [(min(times) - AROUND, max(times) + AROUND)] if times else []
-        for since, until in (*around, (_now() - AROUND, None)):
+        for since, until in (*around, (epoch_millis() - AROUND, None)):
             found |= dict.fromkeys(self._mentioned(trace, since, until))
         found.pop(trace, None)
         return [*found, trace]
@@ -130,7 +129,7 @@ class Removal:
         if self._dry_run:
             self._count(entities)
             return
-        now = _now()
+        now = epoch_millis()
         tombstones = [tombstone(entity, history.get(entity, ()), now) for entity in alive]
         self._write(Changes(raw=tombstones))
         epoch.bump(self._sql, DELETED)
@@ -190,7 +189,3 @@ class Removal:
                     "the database or table is over; how to be rid of them sooner is in docs/operations.md"
                 )
             self.removed.remaining.append(BEYOND_REACH)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

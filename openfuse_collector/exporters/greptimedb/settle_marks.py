@@ -5,8 +5,7 @@ The span is widened before anything outside of it is written, ahead of time, so 
 
 from __future__ import annotations
 
-import time
-
+from openfuse_collector.clock import epoch_millis
 from openfuse_collector.crash_points import crash_point
 from openfuse_collector.exporters.greptimedb.ddl import literal, moment, quoted, select
 from openfuse_collector.exporters.greptimedb.epoch import Sql
@@ -56,7 +55,7 @@ class Marks:
             self._kept = None
 
     def _keep(self, span: Span) -> None:
-        now = max(time.time_ns() // 1_000_000, self._newest + 1)
+        now = max(epoch_millis(), self._newest + 1)
         values = f"{now}, {self._values}, {span.start}, {span.end}"
         crash_point("greptimedb.mark.before")
         self._sql.run(f"INSERT INTO {_TABLE} ({', '.join(_COLUMNS)}) VALUES ({values})")  # noqa: S608

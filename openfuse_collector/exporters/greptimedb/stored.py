@@ -16,7 +16,7 @@ from openfuse_collector.exporters.greptimedb.probe import Ask, parts, these
 from openfuse_collector.exporters.greptimedb.rows import Row, projection_row
 from openfuse_collector.exporters.greptimedb.schema import RAW_EVENTS, TABLES
 from openfuse_collector.exporters.greptimedb.side_tables import SIDE_TABLES
-from openfuse_collector.store.present import Present
+from openfuse_collector.store.present import NOTHING, Present
 
 
 class Place(NamedTuple):
@@ -67,7 +67,7 @@ def everywhere(ask: Ask, entities: Sequence[Entity], present: Mapping[Entity, Pr
     for (_, (_, _, named)), rows in zip(asked, ask(queries), strict=True):
         for id, time, generation in rows:
             if id in named:
-                there = found.get(named[id], Present(frozenset(), 0, 0))
+                there = found.get(named[id], NOTHING)
                 largest = max(there.generation, generation or 0)
                 found[named[id]] = there._replace(times=there.times | {time}, generation=largest)
     return found

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from openfuse_collector.config.types import Duration, Size
+from openfuse_collector.config.types import MIB, Duration, Size
 from openfuse_collector.pipeline.retry import RetryConfig
 from openfuse_collector.store.retention import RetentionConfig
-
-MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)

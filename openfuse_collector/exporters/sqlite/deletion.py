@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 
+from openfuse_collector.clock import epoch_millis
 from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity, decode_envelope
 from openfuse_collector.events.rows import envelope_text, raw_row
@@ -73,7 +73,7 @@ class Deletion:
         (newest,) = connection.execute(
             "SELECT max(ingested_at) FROM raw_events WHERE project_id = ?", (project_id,)
         ).fetchone()
-        deleted_at = max(_now(), newest or 0)
+        deleted_at = max(epoch_millis(), newest or 0)
         if not self._dry_run:
             with writing(connection, self._patience):
                 connection.execute(statements.SET_PROJECT_TOMBSTONE, (project_id, deleted_at))
@@ -118,7 +118,7 @@ class Deletion:
                 self.removed.entities[entity.type] += alive
                 self.removed.rows[PROJECTIONS[entity.type]] += entity in rows
                 if alive and not self._dry_run:
-                    row = raw_row(tombstone(entity, events, _now()))
+                    row = raw_row(tombstone(entity, events, epoch_millis()))
                     connection.execute(statements.INSERT_RAW, (entity_key(entity), *row))
                     connection.execute(statements.DELETES[entity.type], (entity.project_id, entity.id))
                 if self._erase:
@@ -198,7 +198,3 @@ class Deletion:
                 "what was erased is in the file beside it until the collector stops"
             )
         self.removed.remaining.append(BEYOND_REACH)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

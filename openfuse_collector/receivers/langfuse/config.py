@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from openfuse_collector.config.types import Address, Duration, Size
-
-MIB = 1024 * 1024
+from openfuse_collector.config.types import MIB, Address, Duration, Size
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from openfuse_collector.config.types import Address, Duration, Size
+from openfuse_collector.config.types import MIB, Address, Duration, Size
 from openfuse_collector.signals import Signal
-
-MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def test_an_epoch_stays_until_somebody_bumps_it(prepared: Server) -> None:
 
 
 def test_bumps_of_one_millisecond_and_one_reason_all_count(prepared: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(epoch, "_now", lambda: 1_795_000_000_000)
+    monkeypatch.setattr(epoch, "epoch_millis", lambda: 1_795_000_000_000)
     seen = {epoch.read(prepared.sql)}
     for _ in range(3):
         epoch.bump(prepared.sql, "rebuild")
