@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from openfuse_collector.cli.options import format_option
-from openfuse_collector.cli.views import format, store
+from openfuse_collector.cli.since import Since
+from openfuse_collector.cli.views import store
 from openfuse_collector.cli.views.store import Filter, Rollup, StoreError, Trace
-from openfuse_collector.clock import epoch_millis
 
 JSON_COLUMNS = frozenset(
     {
@@ -34,19 +34,6 @@ JSON_COLUMNS = frozenset(
 
 FLAGS = frozenset(("bookmarked", "public", "is_deleted"))
 """Booleans, which SQLite keeps as 0 and 1."""
-
-
-class Since(click.ParamType):  # type: ignore[type-arg]  # generic only in click 8.3 and later
-    """`15m`, `2h`, `1d` ago, or an ISO 8601 time; becomes epoch milliseconds."""
-
-    name = "age or time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Fails as a usage error on anything else."""
-        try:
-            return format.since(value, epoch_millis())
-        except ValueError:
-            self.fail(f"{value!r} is neither an age like 15m, 2h, 1d nor an ISO 8601 time", param, ctx)
 
 
 @click.command()

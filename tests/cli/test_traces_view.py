@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.cells import cell_len
 
+from openfuse_collector.cli.since import since
 from openfuse_collector.cli.traces import traces
 from openfuse_collector.cli.views import format, store
 from openfuse_collector.cli.views.conversation import as_conversation
@@ -449,9 +450,9 @@ def test_messages_read_as_a_conversation(value: object, text: str | None) -> Non
 
 
 def test_ages_count_back_from_now() -> None:
-    assert format.since("1h30m", NOON) == NOON - 5_400_000
-    assert format.since("2d", NOON) == NOON - 172_800_000
-    assert format.since("2026-11-21", 0) == NOON - 43_200_000
+    assert since("1h30m", NOON) == NOON - 5_400_000
+    assert since("2d", NOON) == NOON - 172_800_000
+    assert since("2026-11-21", 0) == NOON - 43_200_000
 
 
 def test_a_filter_without_wishes_lists_everything(database: Path) -> None:

@@ -14,9 +14,6 @@ from openfuse_collector.cli.views.conversation import as_conversation
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 """Everything that could move the cursor, change colours or turn the direction of writing; line feed and tab stay."""
 
-_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-
 
 @dataclass(frozen=True)
 class Glyphs:
@@ -88,15 +85,6 @@ def clock(ms: int, zone: tzinfo | None) -> str:
         return datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError, OSError):
         return str(ms)
-
-
-def since(text: str, now: int) -> int:
-    """Epoch ms of `15m`, `2h`, `1d12h` before `now`, or of an ISO 8601 time (UTC without a zone). Raises ValueError."""
-    parts = _SPAN.findall(text)
-    if parts and "".join(number + unit for number, unit in parts) == text:
-        return now - round(sum(float(number) * _UNITS[unit] for number, unit in parts))
-    moment = datetime.fromisoformat(text)
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def excerpt(text: str | None, width: int, lines: int, glyphs: Glyphs = UNICODE) -> list[str]:
