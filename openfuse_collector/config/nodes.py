@@ -64,7 +64,12 @@ class Problem:
     def __str__(self) -> str:
         """One printable line: what a file holds must neither drive a terminal nor look like a second problem."""
         line = ": ".join(part for part in (str(self.at), "::".join(self.path), self.message) if part)
-        return line if line.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
+        return printable(line)
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that could start a new line or drive a terminal."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def locate(root: Node, path: Sequence[str]) -> Position:

@@ -9,6 +9,8 @@ from typing import Any, Literal, cast
 
 import structlog
 
+from openfuse_collector.config.nodes import printable
+
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -43,11 +45,6 @@ def configure_logs(
         cache_logger_on_first_use=True,
     )
     return cast("structlog.stdlib.BoundLogger", structlog.get_logger())
-
-
-def printable(text: str) -> str:
-    """The text with everything escaped that could start a new line or drive a terminal."""
-    return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def _printable_values(logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
