@@ -96,7 +96,7 @@ class Settings:
     dead_letters: DeadLetters
     instance: str = ""
     """Id of this collector, kept by its journal."""
-    health: Health = field(default_factory=lambda: Health())
+    health: Health = field(default_factory=Health)
     http_port: SharedPort = field(default_factory=SharedPort)
     extensions: Mapping[ComponentID, Any] = field(default_factory=dict)
     """The extensions in use; they are made before everything else."""

@@ -42,8 +42,8 @@ from openfuse_collector.telemetry.metrics import Metrics
 SWITCH_INTERVAL = 0.001
 """Seconds a Python thread may keep the interpreter while another wants it. The default of 5 ms would show in every answer."""
 
-
 RETAIN_BEHIND_VOLATILE = Duration(600)
+"""How long the journal keeps passed segments where a store may lose its last seconds."""
 
 GC_THRESHOLD = (20_000, 20, 50)
 """Batches are large, short-lived and free of cycles: looking through them after every 700 allocations finds nothing."""

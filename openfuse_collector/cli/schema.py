@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from openfuse_collector.cli.options import config_options, load_config
+from openfuse_collector.exporters.greptimedb.partitions import COUNTS
 
 if TYPE_CHECKING:
     from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
@@ -22,7 +23,7 @@ _exporter = click.option(
 )
 _partitions = click.option(
     "--partitions",
-    type=click.Choice(["1", "2", "4", "8", "16"]),
+    type=click.Choice([str(count) for count in COUNTS]),
     default="1",
     show_default=True,
     help="Divide new tables into so many regions, for a cluster. Tables that are there stay as they are.",

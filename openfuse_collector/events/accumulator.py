@@ -47,19 +47,17 @@ class Accumulator:
     """
 
     __slots__ = (
-        *(
-            "_at_newest",
-            "_full",
-            "_ids",
-            "_latest",
-            "_newest",
-            "_only",
-            "_received",
-            "_said",
-            "_shallow",
-            "_sources",
-            "_stated",
-        ),
+        "_at_newest",
+        "_full",
+        "_ids",
+        "_latest",
+        "_newest",
+        "_only",
+        "_received",
+        "_said",
+        "_shallow",
+        "_sources",
+        "_stated",
         "_tombstone",
     )
 

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -23,8 +23,6 @@ from openfuse_collector.signals import Origin, Signal
 NAME = "letters.db"
 BUSY_SECONDS = 30.0
 """How long one process waits for the other; each holds the file for one short transaction."""
-
-State = Literal["kept", "replay", "gone"]
 
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS letters (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL,"

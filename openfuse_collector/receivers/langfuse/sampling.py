@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-Rates = Mapping[str, float]
-"""Project id -> share of its traces to keep, 0 to 1. Projects that are not named keep all."""
-
 
 def trace_id_of(event_type: str, body: Mapping[str, Any]) -> str | None:
     """The trace an event belongs to, as its sender says; None when it belongs to none."""
