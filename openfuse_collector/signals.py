@@ -19,6 +19,15 @@ class Signal(StrEnum):
     EVENTS = "events"
 
 
+COUNTED = {
+    Signal.TRACES: "spans",
+    Signal.LOGS: "log_records",
+    Signal.METRICS: "metric_points",
+    Signal.EVENTS: "events",
+}
+"""Signal -> what is counted of it, in the words of the Collector's metrics."""
+
+
 class Origin(msgspec.Struct, frozen=True, array_like=True):
     """Who sent a request, through what, and when. Kept in the journal beside the payload."""
 

@@ -23,7 +23,7 @@ from openfuse_collector.pipeline.outage import Outage
 from openfuse_collector.pipeline.retry import RetryConfig, Stopped, pause
 from openfuse_collector.pipeline.search import Part, Search
 from openfuse_collector.pipeline.split import parts
-from openfuse_collector.signals import Batch, Delivery
+from openfuse_collector.signals import COUNTED, Batch, Delivery
 from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
@@ -35,7 +35,6 @@ BUG_ATTEMPTS = 3
 """An error nobody foresaw is tried this often before the data counts as the cause."""
 SUSPECT_ATTEMPTS = 5
 """A batch the destination fails with is tried whole this often before its parts are tried alone."""
-COUNTED = {"traces": "spans", "logs": "log_records", "metrics": "metric_points", "events": "events"}
 
 
 class ExporterWorker:

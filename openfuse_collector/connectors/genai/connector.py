@@ -28,11 +28,9 @@ from openfuse_collector.connectors.genai.raw_spans import raw_spans
 from openfuse_collector.events.event import Event
 from openfuse_collector.mapping import Failure, map_logs, map_traces
 from openfuse_collector.pipeline.count import count_items
-from openfuse_collector.signals import Batch, Item, Signal
+from openfuse_collector.signals import COUNTED, Batch, Item, Signal
 from openfuse_collector.store.sightings import Sightings
 from openfuse_collector.telemetry.limited import Limited
-
-WORDS = {Signal.TRACES: "spans", Signal.LOGS: "log records"}
 
 
 class GenAIConnector:
@@ -124,10 +122,11 @@ class GenAIConnector:
 
     def _set_aside(self, item: Item, pipeline: str, failures: Sequence[Failure], signal: Signal, unmapped: Any) -> None:
         """What could not be mapped of a request becomes one dead letter; `unmapped` is the empty request to put it in."""
-        count, what = len(failures), WORDS[signal]
+        count, counted = len(failures), COUNTED[signal]
+        what = counted.replace("_", " ")
         self._failed[signal].inc(count)
         where = {"first": failures[0].path, "project": item.origin.project_id}
-        self._log.error(what, f"{what} not mapped", **{what.replace(" ", "_"): count}, **where)
+        self._log.error(what, f"{what} not mapped", **{counted: count}, **where)
         for failure in failures:
             unmapped.MergeFrom(failure.request)
         reason = f"{count} {what} not mapped, the first: {failures[0].reason}"

@@ -18,7 +18,7 @@ from openfuse_collector.pdata.status import Failure, failure_of
 from openfuse_collector.receivers.otlp.encodings import Encoding
 from openfuse_collector.receivers.otlp.in_flight import InFlight
 from openfuse_collector.receivers.otlp.sender import Sender, sender_of
-from openfuse_collector.receivers.otlp.telemetry import COUNTED, Happenings
+from openfuse_collector.receivers.otlp.telemetry import Happenings
 from openfuse_collector.signals import Origin, Signal
 
 PATIENCE = 4.0
@@ -51,7 +51,7 @@ class Shared:
 def not_taken(signal: Signal, taken: Collection[Signal]) -> str:
     """The sentence for senders of a signal nobody takes."""
     known = " and ".join(taken) or "nothing"
-    if signal in COUNTED:
+    if any(form.signal is signal for form in FORMS):
         return f"{signal} are not taken: no {signal} pipeline names this receiver, {known} are"
     return f"{signal} are not taken by this collector, only {known} are"
 

@@ -12,14 +12,11 @@ from openfuse_collector.pdata.exports import Export
 from openfuse_collector.pdata.forms import FORMS
 from openfuse_collector.pdata.status import Failure
 from openfuse_collector.receivers.otlp import METRICS
-from openfuse_collector.signals import Signal
+from openfuse_collector.signals import COUNTED
 from openfuse_collector.telemetry.limited import Limited
 
 QUIET = 10.0
 """Seconds between two log lines of one kind."""
-
-COUNTED = {Signal.TRACES: "spans", Signal.LOGS: "log_records"}
-"""Signal -> its word in the names of metrics."""
 
 _LABELS = ("receiver", "transport")
 
