@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 EVERY = 60.0
 """Seconds between two lines of one kind."""
+QUIET = 10.0
+"""The same for lines about senders, who are there to be told."""
 MOST_KINDS = 1000
 """Kinds remembered; the one seen longest ago is forgotten first, and may write a line too many."""
 

@@ -10,12 +10,12 @@ from openfuse_collector.events.event import Entity
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.pdata.faults import reject_faulty, span_fault
 from openfuse_collector.pdata.otlp_json import decode_traces
-from openfuse_collector.receivers.langfuse.attribution import sdk_of
 from openfuse_collector.receivers.langfuse.ingestion import accept
 from openfuse_collector.receivers.langfuse.sampling import is_kept, trace_id_of
 from openfuse_collector.receivers.langfuse.schemas.envelope import read_envelope
 from openfuse_collector.receivers.langfuse.schemas.fields import environment
 from openfuse_collector.receivers.langfuse.schemas.issues import MISSING
+from openfuse_collector.receivers.requests.sdk import sdk_of
 from tests.conformance.case_files import UNDEFINED
 from tests.conformance.outcomes import Case, Difference, differing
 

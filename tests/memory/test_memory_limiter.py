@@ -12,7 +12,7 @@ from structlog.testing import LogCapture
 from openfuse_collector.errors import OverloadError
 from openfuse_collector.memory import Limits, MemoryLimiter
 from openfuse_collector.memory.limiter import GROWTH
-from openfuse_collector.receivers.otlp.in_flight import InFlight
+from openfuse_collector.receivers.requests.in_flight import InFlight
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import metric
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
@@ -15,14 +16,14 @@ from openfuse_collector.component import Intake, Settings
 from openfuse_collector.errors import RetryableError
 from openfuse_collector.pdata.errors import TooLargeError
 from openfuse_collector.receivers.langfuse.answers import INTERNAL, answer_of, later, reply
-from openfuse_collector.receivers.langfuse.attribution import sdk_of
 from openfuse_collector.receivers.langfuse.calls import Context, Judged, Read
 from openfuse_collector.receivers.langfuse.config import LangfuseConfig
 from openfuse_collector.receivers.langfuse.failures import forbidden
-from openfuse_collector.receivers.langfuse.keeping import Keeper
 from openfuse_collector.receivers.langfuse.telemetry import Happenings
-from openfuse_collector.receivers.otlp.body import inflate_body, read_body
-from openfuse_collector.receivers.otlp.in_flight import Hold, InFlight
+from openfuse_collector.receivers.requests.appends import Appends
+from openfuse_collector.receivers.requests.body import inflate_body, read_body
+from openfuse_collector.receivers.requests.in_flight import Hold, InFlight
+from openfuse_collector.receivers.requests.sdk import sdk_of
 from openfuse_collector.signals import Origin, Signal
 
 INLINE = 256 * 1024
@@ -41,7 +42,7 @@ class LangfuseApi:
         self.in_flight = InFlight(config.max_in_flight, settings.memory)
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="langfuse")
         """For bodies too large to inflate or validate on the event loop."""
-        self.keeper = Keeper(intake, self.happenings)
+        self.appends = Appends(intake)
 
     async def take(self, request: web.Request, read: Read, scope: Scope = Scope.SCORES) -> web.Response:
         """A call that brings data, answered once that is durable. `scope` is the least a key must be good for."""
@@ -116,5 +117,6 @@ class LangfuseApi:
             sdk = sdk_of(request.headers)
             receiver = str(self.settings.id)
             origin = Origin(Signal.EVENTS, receiver, received_at, identity.project_id, identity.public_key, *sdk)
-            await self.keeper.keep(origin, judged.payload, events)
+            count = partial(self.happenings.appended, len(events))
+            await self.appends.keep(origin, judged.payload, events, len(events), count)
         self.happenings.succeeded()

@@ -15,7 +15,7 @@ from openfuse_collector.receivers.langfuse.answers import reply
 from openfuse_collector.receivers.langfuse.api import LangfuseApi
 from openfuse_collector.receivers.langfuse.config import LangfuseConfig
 from openfuse_collector.receivers.langfuse.routes import langfuse_routes
-from openfuse_collector.receivers.otlp.body import Arriving
+from openfuse_collector.receivers.requests.body import Arriving
 
 GRACE = 5.0
 """Seconds requests under way get at shutdown."""
@@ -58,7 +58,7 @@ class LangfuseReceiver:
         self._api.stopping = True
         if self._runner is not None:
             await self._runner.cleanup()
-        await self._api.keeper.drain(DRAIN)
+        await self._api.appends.drain(DRAIN)
         self._api.threads.shutdown(wait=False)
 
     async def _listen(self, endpoint: Address) -> None:

@@ -15,7 +15,7 @@ from openfuse_collector.receivers.langfuse.cors import ApiCors
 from openfuse_collector.receivers.langfuse.deprecated import ENDPOINTS
 from openfuse_collector.receivers.langfuse.failures import not_served
 from openfuse_collector.receivers.langfuse.media.handlers import MediaHandlers
-from openfuse_collector.receivers.otlp.body import expect_later
+from openfuse_collector.receivers.requests.body import expect_later
 
 PREFIX = "/api/public"
 CONTENT = "/media/{media_id}/content"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from prometheus_client import Counter
 
 from openfuse_collector.component import Settings
 from openfuse_collector.receivers.langfuse import METRICS
 from openfuse_collector.receivers.langfuse.calls import Judged
 from openfuse_collector.receivers.langfuse.failures import AnswerError
-from openfuse_collector.receivers.otlp.telemetry import QUIET
-from openfuse_collector.telemetry.limited import Limited
+from openfuse_collector.receivers.requests.appends import Outcome
+from openfuse_collector.telemetry.limited import QUIET, Limited
 
 TRANSPORT = "http"
 
@@ -25,7 +27,7 @@ class Happenings:
             name = f"openfuse_receiver_{what}_events"
             return settings.metrics.counter(name, METRICS[name], ("receiver",)).labels(id)
 
-        self._accepted, self._refused, self._failed = counter("accepted"), counter("refused"), counter("failed")
+        self._events = {outcome: counter(outcome) for outcome in get_args(Outcome)}
         self._rejected, self._sampled_out = counter("rejected"), counter("sampled_out")
         name = "otelcol_receiver_requests"
         requests = settings.metrics.counter(name, METRICS[name], ("receiver", "transport", "outcome"))
@@ -41,17 +43,9 @@ class Happenings:
         if judged.accepted.sampled_out:
             self._sampled_out.inc(judged.accepted.sampled_out)
 
-    def accepted(self, events: int) -> None:
-        """Events are durable."""
-        self._accepted.inc(events)
-
-    def refused(self, events: int) -> None:
-        """Events were not taken; the sender comes back with them."""
-        self._refused.inc(events)
-
-    def failed(self, events: int) -> None:
-        """Events were not taken because of an error of ours."""
-        self._failed.inc(events)
+    def appended(self, events: int, outcome: Outcome) -> None:
+        """This has become of so many events."""
+        self._events[outcome].inc(events)
 
     def succeeded(self) -> None:
         """A call was answered with success."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from openfuse_collector.receivers.otlp.config import CorsConfig
+from openfuse_collector.receivers.requests.origins import Origins
 
 ALWAYS = frozenset({"accept", "accept-language", "content-language", "content-type", "x-requested-with"})
 """Request headers that are allowed whatever the configuration says."""
@@ -17,19 +16,15 @@ class Cors:
     """The rules of one configuration."""
 
     def __init__(self, config: CorsConfig) -> None:
-        self._origins = [_pattern(origin) for origin in config.allowed_origins]
+        self._origins = Origins(config.allowed_origins)
         self._headers = ALWAYS | {header.lower() for header in config.allowed_headers}
         self._exposed = ", ".join(config.exposed_headers)
         self._max_age = config.max_age
 
-    def allows(self, origin: str) -> bool:
-        """Whether pages of an origin may send."""
-        return any(pattern.fullmatch(origin.lower()) for pattern in self._origins)
-
     def answer_headers(self, origin: str) -> dict[str, str]:
         """For the answer to a request."""
         headers = {"Vary": "Origin"}
-        if self.allows(origin):
+        if origin in self._origins:
             headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
             if self._exposed:
                 headers["Access-Control-Expose-Headers"] = self._exposed
@@ -68,7 +63,3 @@ def cors_middleware(config: CorsConfig) -> Middleware:
         return answer
 
     return middleware
-
-
-def _pattern(origin: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in origin.lower().split("*")))

@@ -8,11 +8,11 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from openfuse_collector.errors import CollectorError
-from openfuse_collector.receivers.otlp.body import Arriving
 from openfuse_collector.receivers.otlp.config import HttpConfig
 from openfuse_collector.receivers.otlp.cors import cors_middleware
 from openfuse_collector.receivers.otlp.routes import status_bodies
 from openfuse_collector.receivers.otlp.tls import ssl_context
+from openfuse_collector.receivers.requests.body import Arriving
 
 GRACE = 5.0
 """Seconds requests under way get at shutdown."""

@@ -6,24 +6,21 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from openfuse_collector.auth import Authenticator, OpenDoor
 from openfuse_collector.component import Intake, Settings
-from openfuse_collector.errors import RetryableError
 from openfuse_collector.pdata.decoded import NeedsRepairError
 from openfuse_collector.pdata.errors import DeadlineError, TooLargeError
 from openfuse_collector.pdata.exports import Export, read_export
 from openfuse_collector.pdata.forms import FORMS, Form
 from openfuse_collector.pdata.status import Failure, failure_of
 from openfuse_collector.receivers.otlp.encodings import Encoding
-from openfuse_collector.receivers.otlp.in_flight import InFlight
 from openfuse_collector.receivers.otlp.sender import Sender, sender_of
 from openfuse_collector.receivers.otlp.telemetry import Happenings
+from openfuse_collector.receivers.requests.appends import PATIENCE, Appends, LateError
+from openfuse_collector.receivers.requests.in_flight import InFlight
 from openfuse_collector.signals import Origin, Signal
-
-PATIENCE = 4.0
-"""Seconds a request may wait for the journal. OpenTelemetry's exporters give up after ten, those that Langfuse's SDKs set up after five,
-and an answer they no longer wait for helps nobody."""
 
 
 class Shared:
@@ -31,20 +28,17 @@ class Shared:
 
     def __init__(self, settings: Settings, intake: Intake, max_in_flight: int) -> None:
         self.settings = settings
-        self.intake = intake
         self.authenticator: Authenticator = settings.extension("api_keys") or OpenDoor()
         self.in_flight = InFlight(max_in_flight, settings.memory)
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="otlp")
         """For bodies too large to decompress or decode on the event loop."""
         self.forms = tuple(form for form in FORMS if form.signal in intake.signals)
         """The signals that somebody takes; the others are refused, because what nobody reads would be lost."""
-        self.appends: set[asyncio.Task[Exception | None]] = set()
-        """Requests on their way into the journal. They go on when the client has left, so that what is kept is counted."""
+        self.appends = Appends(intake)
 
     async def drain(self, seconds: float) -> None:
         """Wait for the journal, then release the threads."""
-        if self.appends:
-            await asyncio.wait(self.appends, timeout=seconds)
+        await self.appends.drain(seconds)
         self.threads.shutdown(wait=False)
 
 
@@ -116,37 +110,19 @@ class Ingest:
             received_at=received_at,
             project_id=identity.project_id,
             public_key=identity.public_key,
-            sdk_name=sender.sdk_name,
-            sdk_version=sender.sdk_version,
+            sdk_name=sender.sdk.name,
+            sdk_version=sender.sdk.version,
         )
 
     async def _keep(self, origin: Origin, export: Export, seconds: float | None) -> None:
-        append = asyncio.create_task(self._append(origin, export))
-        appends = self.shared.appends
-        appends.add(append)
-        append.add_done_callback(appends.discard)
-        await asyncio.wait((append,), timeout=PATIENCE if seconds is None else min(seconds, PATIENCE))
-        if append.done():
-            error = append.result()
-            if error is not None:
-                raise error
-        elif seconds is not None and seconds <= PATIENCE:
-            raise DeadlineError("the journal did not answer before the deadline of the request")
-        else:
-            raise RetryableError(f"the journal did not answer within {PATIENCE:g} seconds")
-
-    async def _append(self, origin: Origin, export: Export) -> Exception | None:
-        """Keep the items and count what became of them; the error is a value, because there may be nobody left to raise it to."""
+        patience = PATIENCE if seconds is None else min(seconds, PATIENCE)
+        count = partial(self.happenings.appended, export)
         try:
-            await self.shared.intake.accept(origin, export.payload, export.request, export.items)
-        except RetryableError as error:
-            self.happenings.refused(export)
-            return error
-        except Exception as error:
-            self.happenings.failed(export)
-            return error
-        self.happenings.accepted(export)
-        return None
+            await self.shared.appends.keep(origin, export.payload, export.request, export.items, count, patience)
+        except LateError as error:
+            if seconds is not None and seconds <= PATIENCE:
+                raise DeadlineError("the journal did not answer before the deadline of the request") from error
+            raise
 
 
 def _let_go(error: BaseException | None) -> None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from openfuse_collector.errors import OverloadError
-from openfuse_collector.receivers.otlp.in_flight import RETRY_AFTER, InFlight
+from openfuse_collector.receivers.requests.in_flight import LAST_SECONDS, RETRY_AFTER, InFlight
 
 PATIENCE = 4.0
 """Seconds a call may wait for its turn: well inside the ten seconds of an SDK."""
@@ -20,8 +20,6 @@ PATIENCE = 4.0
 UNDISTURBED = 2.0
 """Seconds a read may take however many others wait: a sender that stalls does not keep everyone out."""
 
-LAST_SECONDS = 0.5
-"""What has begun to arrive when the collector shuts down gets so many seconds: less than anybody waits for a process to end."""
 MOST_WAITING = 1000
 """Calls that may wait. What has arrived of each is in the buffers of its connection, which are small, but add up."""
 

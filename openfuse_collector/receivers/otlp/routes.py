@@ -8,10 +8,10 @@ from aiohttp.typedefs import Handler
 from openfuse_collector.pdata.exports import Export
 from openfuse_collector.pdata.forms import Form
 from openfuse_collector.pdata.status import Failure, http_failure
-from openfuse_collector.receivers.otlp.body import expect_later, inflate_body, read_body
 from openfuse_collector.receivers.otlp.config import HttpConfig
 from openfuse_collector.receivers.otlp.encodings import ENCODINGS, JSON, Encoding
 from openfuse_collector.receivers.otlp.ingest import Ingest, not_taken
+from openfuse_collector.receivers.requests.body import expect_later, inflate_body, read_body
 from openfuse_collector.signals import Signal
 
 LANGFUSE_PREFIX = "/api/public/otel"

@@ -5,6 +5,8 @@ Log lines about senders are written at most once in ten seconds per kind, with t
 
 from __future__ import annotations
 
+from typing import get_args
+
 from prometheus_client import Counter
 
 from openfuse_collector.component import Settings
@@ -12,11 +14,9 @@ from openfuse_collector.pdata.exports import Export
 from openfuse_collector.pdata.forms import FORMS
 from openfuse_collector.pdata.status import Failure
 from openfuse_collector.receivers.otlp import METRICS
+from openfuse_collector.receivers.requests.appends import Outcome
 from openfuse_collector.signals import COUNTED
-from openfuse_collector.telemetry.limited import Limited
-
-QUIET = 10.0
-"""Seconds between two log lines of one kind."""
+from openfuse_collector.telemetry.limited import QUIET, Limited
 
 _LABELS = ("receiver", "transport")
 
@@ -33,9 +33,10 @@ class Happenings:
             return settings.metrics.counter(name, METRICS[name], _LABELS).labels(*labels)
 
         words = [(form.signal, COUNTED[form.signal]) for form in FORMS]
-        self._accepted = {signal: counter(f"otelcol_receiver_accepted_{word}") for signal, word in words}
-        self._refused = {signal: counter(f"otelcol_receiver_refused_{word}") for signal, word in words}
-        self._failed = {signal: counter(f"otelcol_receiver_failed_{word}") for signal, word in words}
+        self._items = {
+            outcome: {signal: counter(f"otelcol_receiver_{outcome}_{word}") for signal, word in words}
+            for outcome in get_args(Outcome)
+        }
         self._rejected = {signal: counter(f"openfuse_receiver_rejected_{word}") for signal, word in words}
         self._discarded = counter("openfuse_receiver_discarded_metrics_requests")
         self._repaired = counter("openfuse_receiver_repaired_strings")
@@ -54,17 +55,9 @@ class Happenings:
         if export.notes:
             self._warn("request not as OTLP prescribes", notes=dict(export.notes))
 
-    def accepted(self, export: Export) -> None:
-        """Its items are durable."""
-        self._accepted[export.form.signal].inc(export.items)
-
-    def refused(self, export: Export) -> None:
-        """Its items were not taken; the sender comes back with them."""
-        self._refused[export.form.signal].inc(export.items)
-
-    def failed(self, export: Export) -> None:
-        """Its items were not taken and the sender is told not to come back."""
-        self._failed[export.form.signal].inc(export.items)
+    def appended(self, export: Export, outcome: Outcome) -> None:
+        """This has become of its items."""
+        self._items[outcome][export.form.signal].inc(export.items)
 
     def discarded(self) -> None:
         """A metrics export was answered with success and dropped, as Langfuse does."""

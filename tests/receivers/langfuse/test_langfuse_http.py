@@ -304,7 +304,7 @@ async def test_shutdown_waits_for_what_is_under_way(start: Start) -> None:
     running.intake.gate = asyncio.Event()
     call = asyncio.create_task(running.ingest(TRACE))
     async with asyncio.timeout(60):
-        while not running.receiver._api.keeper._appends:
+        while not len(running.receiver._api.appends):
             await asyncio.sleep(0)
     stopping = asyncio.create_task(running.receiver.shutdown())
     running.intake.gate.set()

@@ -20,8 +20,8 @@ from otlp_harness import ANYWHERE, EXPORT, RecordingIntake, Start, export, send_
 from openfuse_collector.errors import OverloadError
 from openfuse_collector.receivers.otlp import reads
 from openfuse_collector.receivers.otlp.config import GrpcConfig
-from openfuse_collector.receivers.otlp.in_flight import InFlight
 from openfuse_collector.receivers.otlp.reads import Reads
+from openfuse_collector.receivers.requests.in_flight import InFlight
 
 MIB = 1024 * 1024
 

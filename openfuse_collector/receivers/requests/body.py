@@ -13,8 +13,7 @@ from aiohttp import web
 from openfuse_collector.errors import OverloadError, RetryableError
 from openfuse_collector.pdata.errors import BadDataError, TooLargeError
 from openfuse_collector.pdata.inflate import inflate
-from openfuse_collector.receivers.otlp.in_flight import RETRY_AFTER, Hold
-from openfuse_collector.receivers.otlp.reads import LAST_SECONDS
+from openfuse_collector.receivers.requests.in_flight import LAST_SECONDS, RETRY_AFTER, Hold
 
 INLINE_COMPRESSED = 64 * 1024
 INLINE_INFLATED = 1024 * 1024

@@ -1,4 +1,4 @@
-"""Which SDK sent a request, as its headers say."""
+"""Which SDK sent a request, as its headers say; with OTLP as with the Langfuse API."""
 
 from __future__ import annotations
 

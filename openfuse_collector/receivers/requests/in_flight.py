@@ -9,6 +9,10 @@ from openfuse_collector.errors import OverloadError
 from openfuse_collector.memory import MemoryLimiter
 
 RETRY_AFTER = 1.0
+"""Seconds senders are asked to wait."""
+
+LAST_SECONDS = 0.5
+"""What has begun to arrive when the collector shuts down gets so many seconds: less than anybody waits for a process to end."""
 
 
 class InFlight:

@@ -1,0 +1,20 @@
+"""Which web pages may send: origins as a configuration lists them, `*` for any run of characters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+
+class Origins:
+    """Origins that are allowed; `origin in origins` says whether one is, in letters of either case."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self._patterns = [_pattern(origin) for origin in allowed]
+
+    def __contains__(self, origin: str) -> bool:
+        return any(pattern.fullmatch(origin.lower()) for pattern in self._patterns)
+
+
+def _pattern(origin: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in origin.lower().split("*")))
