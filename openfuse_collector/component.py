@@ -15,8 +15,8 @@ from openfuse_collector.signals import Batch, Origin, Signal
 if TYPE_CHECKING:
     import structlog
 
+    from openfuse_collector.dead_letters.letters import DeadLetters
     from openfuse_collector.memory import MemoryLimiter
-    from openfuse_collector.pipeline.dead_letters import DeadLetters
     from openfuse_collector.telemetry.metrics import Metrics
 
 

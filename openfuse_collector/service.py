@@ -22,17 +22,18 @@ from openfuse_collector.component import Component, ComponentID, Health, Intake,
 from openfuse_collector.components import factory
 from openfuse_collector.config.service import CollectorConfig, MetricsConfig
 from openfuse_collector.config.types import Duration
+from openfuse_collector.dead_letters.letter import DeadLetter
+from openfuse_collector.dead_letters.letters import DeadLetters
+from openfuse_collector.dead_letters.replay import Replay
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.journal import Journal, JournalConfig
 from openfuse_collector.journal.crashing_files import disk
 from openfuse_collector.memory import MemoryLimiter, limits_of
 from openfuse_collector.memory.allocator import tune
 from openfuse_collector.memory.available import available_memory, physical_memory
-from openfuse_collector.pipeline.dead_letters import DeadLetter, DeadLetters
 from openfuse_collector.pipeline.graph import Builder, Graph
 from openfuse_collector.pipeline.graph import stop as stop_component
 from openfuse_collector.pipeline.queued import Queued
-from openfuse_collector.pipeline.replay import Replay
 from openfuse_collector.pipeline.status import status_of
 from openfuse_collector.signals import Origin, Signal
 from openfuse_collector.telemetry.logs import configure_logs

@@ -13,9 +13,10 @@ import structlog
 
 from openfuse_collector.component import ComponentID, Settings
 from openfuse_collector.config.types import Address
+from openfuse_collector.dead_letters.file import LetterFile
+from openfuse_collector.dead_letters.letter import DeadLetter
+from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.pipeline.dead_letters import DeadLetter, DeadLetters
-from openfuse_collector.pipeline.letter_file import LetterFile
 from openfuse_collector.signals import Batch, Delivery, Item, Origin, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 

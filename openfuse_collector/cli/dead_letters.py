@@ -15,7 +15,7 @@ import click
 from openfuse_collector.cli.options import config_options, format_option, load_config
 from openfuse_collector.cli.since import Since
 from openfuse_collector.cli.views import dead_letters as view
-from openfuse_collector.pipeline.letter_file import LetterFile
+from openfuse_collector.dead_letters.file import LetterFile
 
 F = TypeVar("F", bound=Callable[..., Any])
 

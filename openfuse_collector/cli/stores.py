@@ -17,9 +17,9 @@ from openfuse_collector.cli.options import config_options, load_config
 from openfuse_collector.component import ComponentID, Kind, Settings
 from openfuse_collector.components import factory
 from openfuse_collector.config.service import CollectorConfig
+from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
-from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.store.operations import Operations
 from openfuse_collector.store.retention import RetentionConfig
 from openfuse_collector.telemetry.logs import configure_logs

@@ -15,10 +15,10 @@ from openfuse_collector.config.sources import read_sources
 from openfuse_collector.config.types import MIB, Address, Duration, Size
 from openfuse_collector.config.unmarshal import unmarshal
 from openfuse_collector.config.wiring import Wiring, check_wiring
+from openfuse_collector.dead_letters.config import DeadLettersConfig
 from openfuse_collector.errors import ConfigError
 from openfuse_collector.journal.config import JournalConfig
 from openfuse_collector.memory.config import MemoryLimiterConfig
-from openfuse_collector.pipeline.letter_config import DeadLettersConfig
 
 __all__ = [
     "BatchConfig",

@@ -14,9 +14,9 @@ import structlog
 from openfuse_collector.component import Component, ComponentID, Consumer, Exporter, Intake, Kind, Settings
 from openfuse_collector.components import factory
 from openfuse_collector.config.service import CollectorConfig, PipelineConfig, PipelineID
+from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.journal import Journal, Quota
 from openfuse_collector.pipeline.claims import Claims
-from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.queued import Queued
 from openfuse_collector.pipeline.retry import RetryConfig
 from openfuse_collector.pipeline.source import Source

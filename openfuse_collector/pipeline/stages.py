@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from openfuse_collector.component import Consumer, Kind
-from openfuse_collector.pipeline.dead_letters import DeadLetters
+from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.pipeline.retry import Stopped
 from openfuse_collector.signals import Batch, Item
 from openfuse_collector.telemetry.limited import Limited

@@ -15,9 +15,9 @@ from prometheus_client import Counter
 
 from openfuse_collector.component import ComponentID, Exporter, Kind
 from openfuse_collector.crash_points import crash_point
+from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.errors import PartialError, PermanentError, RetryableError, SuspectError
 from openfuse_collector.pipeline.count import count_items
-from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.exporter_state import ExporterState
 from openfuse_collector.pipeline.outage import Outage
 from openfuse_collector.pipeline.retry import RetryConfig, Stopped, pause

@@ -12,7 +12,7 @@ from contextlib import closing
 from enum import StrEnum
 
 from openfuse_collector.component import Component, Connector, Consumer, Exporter, Processor, Settings
-from openfuse_collector.pipeline.letter import payload_of
+from openfuse_collector.dead_letters.letter import payload_of
 from openfuse_collector.pipeline.stages import Step, Steps
 from openfuse_collector.signals import Batch, Signal
 from openfuse_collector.testing import numbered

@@ -13,8 +13,8 @@ import structlog
 
 from openfuse_collector.component import ComponentID, Consumer, Exporter, Settings
 from openfuse_collector.config.types import Duration
-from openfuse_collector.pipeline.dead_letters import DeadLetters
-from openfuse_collector.pipeline.letter import DeadLetter
+from openfuse_collector.dead_letters.letter import DeadLetter
+from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.pipeline.retry import RetryConfig
 from openfuse_collector.pipeline.worker import ExporterWorker
 from openfuse_collector.service import decode_letter

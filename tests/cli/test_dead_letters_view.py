@@ -8,7 +8,7 @@ import pytest
 
 from openfuse_collector.cli.views.dead_letters import letter_lines
 from openfuse_collector.component import Kind
-from openfuse_collector.pipeline.letter import DeadLetter
+from openfuse_collector.dead_letters.letter import DeadLetter
 from openfuse_collector.signals import Origin, Signal
 from tests.builders import RECEIVED_AT
 

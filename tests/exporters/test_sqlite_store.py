@@ -14,13 +14,13 @@ import pytest
 import structlog
 
 from openfuse_collector.config.types import Size
+from openfuse_collector.dead_letters.file import NAME, LetterFile
+from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.errors import PermanentError, RetryableError
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.exporter import SqliteExporter
 from openfuse_collector.exporters.sqlite.schema import MIGRATIONS
 from openfuse_collector.exporters.sqlite.store import Store
-from openfuse_collector.pipeline.dead_letters import DeadLetters
-from openfuse_collector.pipeline.letter_file import NAME, LetterFile
 from openfuse_collector.signals import Signal
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import batch, event, item, kept_letters, settings

@@ -12,7 +12,7 @@ from operations_kit import GreptimedbKit, SqliteKit, StoreKit, conversation, exp
 
 from openfuse_collector.component import ComponentID, Settings
 from openfuse_collector.config.types import Duration
-from openfuse_collector.pipeline.letter_file import LetterFile
+from openfuse_collector.dead_letters.file import LetterFile
 from openfuse_collector.signals import Signal
 from openfuse_collector.store.retention import RetentionConfig
 from tests.builders import RECEIVED_AT, event, item, settings

@@ -14,8 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from openfuse_collector.component import ComponentID, Kind, Settings
 from openfuse_collector.config.service import CollectorConfig, load
+from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.journal import Journal
-from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.graph import Builder, Graph
 from openfuse_collector.service import JournalIntake, decode
 from openfuse_collector.signals import Origin, Signal

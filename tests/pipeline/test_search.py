@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from openfuse_collector.component import ComponentID
 from openfuse_collector.config.types import Duration
+from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.errors import RetryableError, SuspectError
-from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.retry import RetryConfig
 from openfuse_collector.pipeline.search import HOPELESS, MOST_SUSPECTS, PROOFS, Search
 from openfuse_collector.pipeline.worker import SUSPECT_ATTEMPTS, ExporterWorker

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import structlog
 
-from openfuse_collector.pipeline.dead_letters import DeadLetters
+from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.pipeline.retry import Stopped
 from openfuse_collector.pipeline.stages import FanOut, Step, Steps
 from openfuse_collector.signals import Batch, Delivery

@@ -13,8 +13,8 @@ import structlog
 
 from openfuse_collector.component import ComponentID
 from openfuse_collector.config.types import Duration
+from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.errors import PermanentError, RetryableError
-from openfuse_collector.pipeline.dead_letters import DeadLetters
 from openfuse_collector.pipeline.retry import RetryConfig
 from openfuse_collector.pipeline.worker import BUG_ATTEMPTS, ExporterWorker
 from openfuse_collector.signals import Batch, Delivery

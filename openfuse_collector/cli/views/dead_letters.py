@@ -17,7 +17,7 @@ from rich.text import Text
 
 from openfuse_collector.cli.views.counted import counted
 from openfuse_collector.cli.views.format import clean, clock, one_line
-from openfuse_collector.pipeline.letter import DeadLetter
+from openfuse_collector.dead_letters.letter import DeadLetter
 from openfuse_collector.signals import Origin, Signal
 
 COLUMNS = ("time", "id", "component", "pipeline", "project", "signal", "reason", "size", "state")

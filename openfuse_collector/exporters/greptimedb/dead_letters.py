@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from openfuse_collector.component import Settings
+from openfuse_collector.dead_letters.letter import DeadLetter
 from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.text import clean
 from openfuse_collector.exporters.greptimedb.ddl import literal, moment, quoted, select
@@ -14,7 +15,6 @@ from openfuse_collector.exporters.greptimedb.ingest import Ingester
 from openfuse_collector.exporters.greptimedb.rows import Row
 from openfuse_collector.exporters.greptimedb.schema import DEAD_LETTERS
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
-from openfuse_collector.pipeline.dead_letters import DeadLetter
 from openfuse_collector.telemetry.limited import Limited
 
 TABLE = quoted(DEAD_LETTERS.name)

@@ -9,11 +9,11 @@ from hashlib import blake2b
 from operator import itemgetter
 from typing import Any
 
+from openfuse_collector.dead_letters.letter import DeadLetter
 from openfuse_collector.events.columns import COLUMNS, PROJECTIONS
 from openfuse_collector.events.event import Entity, Event, decode_envelope
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.events.text import clean
-from openfuse_collector.pipeline.dead_letters import DeadLetter
 from openfuse_collector.signals import Origin, RawSpan, Signal
 from openfuse_collector.store.horizon import Horizon
 

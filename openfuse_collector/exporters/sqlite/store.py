@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from openfuse_collector.crash_points import crash_point
+from openfuse_collector.dead_letters.letter import DeadLetter
 from openfuse_collector.enrich import Enrich, enrich
 from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity, Event
@@ -15,7 +16,6 @@ from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.schema import migrate
 from openfuse_collector.exporters.sqlite.statements import entity_key
-from openfuse_collector.pipeline.dead_letters import DeadLetter
 from openfuse_collector.signals import Origin, RawSpan
 from openfuse_collector.store.projector import Changes, Projector
 

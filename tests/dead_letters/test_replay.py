@@ -14,11 +14,12 @@ from structlog.testing import capture_logs
 
 from openfuse_collector.component import ComponentID, Consumer, Kind
 from openfuse_collector.config.types import Duration
+from openfuse_collector.dead_letters import replay as replay_module
+from openfuse_collector.dead_letters.file import NAME
+from openfuse_collector.dead_letters.letter import DeadLetter
+from openfuse_collector.dead_letters.letters import DeadLetters
+from openfuse_collector.dead_letters.replay import MOST_ATTEMPTS, Replay
 from openfuse_collector.errors import PermanentError, RetryableError
-from openfuse_collector.pipeline import replay as replay_module
-from openfuse_collector.pipeline.dead_letters import DeadLetter, DeadLetters
-from openfuse_collector.pipeline.letter_file import NAME
-from openfuse_collector.pipeline.replay import MOST_ATTEMPTS, Replay
 from openfuse_collector.pipeline.retry import RetryConfig, Stopped
 from openfuse_collector.pipeline.stages import Step, Steps
 from openfuse_collector.pipeline.worker import ExporterWorker

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from openfuse_collector.component import Kind
-from openfuse_collector.pipeline.letter import DeadLetter
+from openfuse_collector.dead_letters.letter import DeadLetter
 from openfuse_collector.signals import Origin, Signal
 
 NAME = "letters.db"

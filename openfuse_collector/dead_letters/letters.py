@@ -17,15 +17,13 @@ import structlog
 from openfuse_collector.clock import epoch_millis
 from openfuse_collector.component import Kind
 from openfuse_collector.crash_points import crash_point
-from openfuse_collector.pipeline.letter import DeadLetter, payload_of, spans_of
-from openfuse_collector.pipeline.letter_config import DeadLettersConfig
-from openfuse_collector.pipeline.letter_file import NAME, LetterFile
+from openfuse_collector.dead_letters.config import DeadLettersConfig
+from openfuse_collector.dead_letters.file import NAME, LetterFile
+from openfuse_collector.dead_letters.letter import DeadLetter, payload_of, spans_of
 from openfuse_collector.pipeline.retry import RetryConfig, pause
 from openfuse_collector.signals import Item, Signal
 from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
-
-__all__ = ["DeadLetter", "DeadLetters"]
 
 GROUP_LETTERS, GROUP_BYTES = 1000, 8 << 20
 """What is written with one sync at most; a single larger letter is a group of its own."""

@@ -14,9 +14,9 @@ import structlog
 
 from openfuse_collector.component import Consumer, Kind
 from openfuse_collector.crash_points import crash_point
-from openfuse_collector.pipeline.dead_letters import DeadLetters
-from openfuse_collector.pipeline.letter import DeadLetter, item_of
-from openfuse_collector.pipeline.letter_file import LetterFile
+from openfuse_collector.dead_letters.file import LetterFile
+from openfuse_collector.dead_letters.letter import DeadLetter, item_of
+from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.pipeline.retry import Stopped
 from openfuse_collector.signals import Batch, Delivery, Item
 from openfuse_collector.telemetry.limited import Limited

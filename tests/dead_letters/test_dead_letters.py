@@ -15,11 +15,11 @@ from structlog.testing import capture_logs
 
 from openfuse_collector.component import Kind
 from openfuse_collector.config.types import Duration, Size
+from openfuse_collector.dead_letters.config import DeadLettersConfig
+from openfuse_collector.dead_letters.file import NAME, LetterFile
+from openfuse_collector.dead_letters.letter import item_of
+from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.pipeline.dead_letters import DeadLetters
-from openfuse_collector.pipeline.letter import item_of
-from openfuse_collector.pipeline.letter_config import DeadLettersConfig
-from openfuse_collector.pipeline.letter_file import NAME, LetterFile
 from openfuse_collector.pipeline.retry import Stopped
 from openfuse_collector.service import decode_letter
 from openfuse_collector.signals import Item, Origin, RawSpan, Signal
