@@ -9,12 +9,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
-from typing import Any
 
-import msgspec
 import structlog
 
 from openfuse_collector import __version__, crash_points
@@ -22,7 +20,6 @@ from openfuse_collector.component import Component, ComponentID, Health, Intake,
 from openfuse_collector.components import factory
 from openfuse_collector.config.service import CollectorConfig, MetricsConfig
 from openfuse_collector.config.types import Duration
-from openfuse_collector.dead_letters.letter import DeadLetter
 from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.dead_letters.replay import Replay
 from openfuse_collector.errors import CollectorError
@@ -31,11 +28,11 @@ from openfuse_collector.journal.crashing_files import disk
 from openfuse_collector.memory import MemoryLimiter, limits_of
 from openfuse_collector.memory.allocator import tune
 from openfuse_collector.memory.available import available_memory, physical_memory
+from openfuse_collector.payloads import decode, decode_letter
 from openfuse_collector.pipeline.graph import Builder, Graph
 from openfuse_collector.pipeline.graph import stop as stop_component
-from openfuse_collector.pipeline.queued import Queued
+from openfuse_collector.pipeline.intake import JournalIntake
 from openfuse_collector.pipeline.status import status_of
-from openfuse_collector.signals import Origin, Signal
 from openfuse_collector.telemetry.logs import configure_logs
 from openfuse_collector.telemetry.loop import watch_loop
 from openfuse_collector.telemetry.metrics import Metrics
@@ -84,54 +81,6 @@ def journal_config(config: CollectorConfig) -> JournalConfig:
     return dataclasses.replace(journal, retain=RETAIN_BEHIND_VOLATILE)
 
 
-def decode(origin: Origin, payload: bytes) -> Any:
-    """The data of a journal record that is no longer in memory."""
-    if origin.signal is Signal.TRACES:
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-        return ExportTraceServiceRequest.FromString(payload)
-    if origin.signal is Signal.LOGS:
-        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-
-        return ExportLogsServiceRequest.FromString(payload)
-    if origin.signal is Signal.EVENTS:
-        from openfuse_collector.receivers.langfuse.records import decode_events
-
-        return decode_events(payload)
-    raise ValueError(f"a journal record of signal {origin.signal} cannot be read by this version")
-
-
-def decode_letter(letter: DeadLetter) -> Any:
-    """The data of a dead letter. What came as traces may have been refused as events."""
-    return decode(msgspec.structs.replace(letter.origin, signal=letter.signal), letter.payload)
-
-
-class JournalIntake:
-    """What receivers write to."""
-
-    def __init__(
-        self,
-        journal: Journal,
-        signals: frozenset[Signal] = frozenset(Signal),
-        queues: Mapping[tuple[Signal, str], Sequence[Queued]] | None = None,
-    ) -> None:
-        self._journal = journal
-        self._queues = queues or {}
-        self.signals = signals
-
-    async def accept(self, origin: Origin, payload: bytes, data: Any, items: int) -> None:
-        """Append and wait for the disk."""
-        queues = self._queues.get((origin.signal, origin.receiver), ())
-        for queued in queues:  # before the pipelines can see it
-            queued.add(items)
-        try:
-            await self._journal.append(origin, payload, data)
-        except BaseException:
-            for queued in queues:
-                queued.add(-items)
-            raise
-
-
 class Service:
     """One collector in one process."""
 
@@ -150,6 +99,11 @@ class Service:
         )
         self._http_port = SharedPort()
         self._extensions: dict[ComponentID, Component] = {}
+        self._graph: Graph | None = None
+        self._replay: Replay | None = None
+        self._patience = 0.0
+        """Seconds for what is in the journal when it ends; none before everything has started."""
+        self._stop_metrics: Callable[[], None] = lambda: None
         available = available_memory(physical_memory())
         self._memory = MemoryLimiter(limits_of(config.service.memory_limiter, available), self._metrics, log)
 
@@ -165,36 +119,41 @@ class Service:
             asyncio.create_task(watch_loop(self._metrics)),
             asyncio.create_task(self._memory.watch(self._config.service.memory_limiter.check_interval)),
         )
-        graph, patience = None, 0.0
-        stop_metrics: Callable[[], None] = lambda: None  # noqa: E731
-        replay: Replay | None = None
         try:
-            stop_metrics = self._serve_metrics(self._config.service.telemetry.metrics)
-            self._make_extensions()
-            graph = self._build(journal)
-            self._report(journal, graph, began)
-            await self._start(graph)
-            replay = Replay(self._dead_letters, graph.entries, decode_letter, self._metrics, self._log)
-            replay.start()
-            patience = self._config.service.shutdown_timeout
-            self._log.info(
-                "everything is ready", version=__version__, pid=os.getpid(), seconds=round(time.monotonic() - began, 3)
-            )
+            await self._begin(journal, began)
             self._log.info("shutting down", signal=await stop)
         finally:
-            self._health.set(ready=False)
-            if replay is not None:
-                replay.stop()
-            await self._stop(graph, patience)
-            if replay is not None:
-                await asyncio.to_thread(replay.join)
-            self._dead_letters.close()
+            await self._end()
             for watch in watches:
                 watch.cancel()
             await asyncio.to_thread(journal.close)
-            stop_metrics()
+            self._stop_metrics()
         self._log.info("stopped")
         return 0
+
+    async def _begin(self, journal: Journal, began: float) -> None:
+        """Everything that takes, processes or answers, until it is ready. Raises CollectorError; `_end` stops what has started."""
+        self._stop_metrics = self._serve_metrics(self._config.service.telemetry.metrics)
+        self._make_extensions()
+        self._graph = graph = self._build(journal)
+        self._report(journal, graph, began)
+        await self._start(graph)
+        self._replay = Replay(self._dead_letters, graph.entries, decode_letter, self._metrics, self._log)
+        self._replay.start()
+        self._patience = self._config.service.shutdown_timeout
+        self._log.info(
+            "everything is ready", version=__version__, pid=os.getpid(), seconds=round(time.monotonic() - began, 3)
+        )
+
+    async def _end(self) -> None:
+        """All of that in reverse, as far as it was begun."""
+        self._health.set(ready=False)
+        if self._replay is not None:
+            self._replay.stop()
+        await self._stop(self._graph, self._patience)
+        if self._replay is not None:
+            await asyncio.to_thread(self._replay.join)
+        self._dead_letters.close()
 
     async def _start(self, graph: Graph) -> None:
         for extension in self._extensions.values():

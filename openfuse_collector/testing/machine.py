@@ -15,9 +15,9 @@ from openfuse_collector.component import ComponentID, Consumer, Exporter, Settin
 from openfuse_collector.config.types import Duration
 from openfuse_collector.dead_letters.letter import DeadLetter
 from openfuse_collector.dead_letters.letters import DeadLetters
+from openfuse_collector.payloads import decode_letter
 from openfuse_collector.pipeline.retry import RetryConfig
 from openfuse_collector.pipeline.worker import ExporterWorker
-from openfuse_collector.service import decode_letter
 from openfuse_collector.signals import Batch, Delivery
 from openfuse_collector.telemetry.metrics import Metrics
 from openfuse_collector.testing.numbered import numbers_in

@@ -20,8 +20,8 @@ from openfuse_collector.dead_letters.file import NAME, LetterFile
 from openfuse_collector.dead_letters.letter import item_of
 from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.payloads import decode_letter
 from openfuse_collector.pipeline.retry import Stopped
-from openfuse_collector.service import decode_letter
 from openfuse_collector.signals import Item, Origin, RawSpan, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import RECEIVED_AT, event, item, kept_letters, metric

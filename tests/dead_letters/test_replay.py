@@ -20,10 +20,10 @@ from openfuse_collector.dead_letters.letter import DeadLetter
 from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.dead_letters.replay import MOST_ATTEMPTS, Replay
 from openfuse_collector.errors import PermanentError, RetryableError
+from openfuse_collector.payloads import decode_letter
 from openfuse_collector.pipeline.retry import RetryConfig, Stopped
 from openfuse_collector.pipeline.stages import Step, Steps
 from openfuse_collector.pipeline.worker import ExporterWorker
-from openfuse_collector.service import decode_letter
 from openfuse_collector.signals import Batch, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import batch, event, item, kept_letters, metric

@@ -11,7 +11,7 @@ import pytest
 
 from openfuse_collector.crash_points import VARIABLE
 from openfuse_collector.dead_letters.file import LetterFile
-from openfuse_collector.service import decode_letter
+from openfuse_collector.payloads import decode_letter
 from tests.collector_process import CollectorProcess, wait_until
 from tests.faults.fault_kit import PATIENCE, Client, Request, Rows, check, wait_stored
 from tests.faults.test_crash_points import SMALL, crash

@@ -16,8 +16,9 @@ from openfuse_collector.component import ComponentID, Kind, Settings
 from openfuse_collector.config.service import CollectorConfig, load
 from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.journal import Journal
+from openfuse_collector.payloads import decode
 from openfuse_collector.pipeline.graph import Builder, Graph
-from openfuse_collector.service import JournalIntake, decode
+from openfuse_collector.pipeline.intake import JournalIntake
 from openfuse_collector.signals import Origin, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import RECEIVED_AT, metric

@@ -16,10 +16,10 @@ from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.record import Record
 from openfuse_collector.events.reference import fold
 from openfuse_collector.journal import Journal, JournalConfig
+from openfuse_collector.pipeline.intake import JournalIntake
 from openfuse_collector.receivers.langfuse.config import LangfuseConfig
 from openfuse_collector.receivers.langfuse.receiver import LangfuseReceiver
 from openfuse_collector.receivers.langfuse.records import decode_events
-from openfuse_collector.service import JournalIntake
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import settings
 
