@@ -165,5 +165,20 @@ class Cursors:
         self._saved_at = now
 
 
+def beginning(start: int | None, known: int | None, *, oldest: int, end: int, blind: bool) -> int:
+    """Where a pipeline begins; in doubt with what it may have had already, never behind something it may not have had.
+
+    `start` is the cursor of the store behind it, `known` the journal's own; the log goes from `oldest` to `end`, and `blind` says that
+    it is not known which pipelines are new. A store's cursor moves with the data it gets and stays behind where there was none
+    for it; one behind `end` is that of another log.
+    """
+    if start is None:
+        fallback = oldest if blind else end
+        return fallback if known is None else known
+    if start > end:
+        return oldest if known is None else known
+    return start
+
+
 def _checksum(cursors: dict[str, Cursor]) -> int:
     return crc32(msgspec.json.encode(cursors))

@@ -15,18 +15,17 @@ from openfuse_collector.journal.attempts import Attempts
 from openfuse_collector.journal.bounds import ORDINARY, Bounds, Trouble
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.config import JournalConfig
-from openfuse_collector.journal.cursors import GRACE, Cursors
+from openfuse_collector.journal.cursors import GRACE, Cursors, beginning
 from openfuse_collector.journal.damage import DamageReport
 from openfuse_collector.journal.errors import JournalError
 from openfuse_collector.journal.figures import Figures
 from openfuse_collector.journal.files import Files, OsFiles
 from openfuse_collector.journal.home import Home
-from openfuse_collector.journal.log import SegmentedLog
 from openfuse_collector.journal.passed import Passed
 from openfuse_collector.journal.quotas import DEFAULT_QUOTA, Bounded, Quota, Quotas
 from openfuse_collector.journal.reader import Reader, Source
 from openfuse_collector.journal.record import encode_head, encode_origin
-from openfuse_collector.journal.recovery import check_last, find_segments
+from openfuse_collector.journal.recovery import recover
 from openfuse_collector.journal.tail import Tail
 from openfuse_collector.journal.writer import Pending, Writer
 from openfuse_collector.signals import Item, Origin
@@ -74,30 +73,15 @@ class Journal:
             directory, files, metrics, log, bound=CORRUPT_COPIES * config.segment_size, min_free=config.min_free_disk
         )
         self._cursors = Cursors(directory, files, log, clock=clock, orphan_after=config.orphan_after)
-        segments = find_segments(directory, files)
-        if segments:
-            check_last(segments[-1], files, self._damage, log, fsync=config.fsync)
-        self._log = SegmentedLog(
-            directory,
-            files,
-            segments,
-            segment_size=config.segment_size,
-            fsync=config.fsync,
-            synced=self._figures.synced,
-        )
+        self._log = recover(directory, config, files, self._damage, self._cursors.highest, log, self._figures.synced)
         self._blind = not self._cursors.readable and self._log.size > 0
-        self._continue_behind_cursors()
         self._cache = DecodedCache(config.cache_size)
         self._tail = Tail(self._log.end)
         self._source = Source(self._log, self._tail, self._cache, files, self._damage, decode, Limited(log))
         self._bounds = Bounds(directory, config, files, self._log)
+        not_before = clock() + GRACE if self._blind else 0.0
         self._passed = Passed(
-            self._log,
-            self._bounds,
-            self._damage,
-            clock,
-            retain=config.retain or 0.0,
-            not_before=self._appended_at + GRACE if self._blind else 0.0,
+            self._log, self._bounds, self._damage, clock, retain=config.retain or 0.0, not_before=not_before
         )
         self._quotas = Quotas(self._source, self._cursors, self._bounds, config.max_size, metrics, log)
         self.trouble: Trouble | None = None
@@ -224,39 +208,24 @@ class Journal:
         for name in list(self._readers):
             self._figures.lag(name, self._quotas.backlog(name))
 
-    def _continue_behind_cursors(self) -> None:
-        """No offset is given out twice: where a cursor is behind the end, records that were read and finished are gone."""
-        end, highest = self._log.end, self._cursors.highest
-        if highest > end:
-            self._logger.warning("journal ends before a cursor, continuing there", end=end, cursor=highest)
-        if highest > end or not self._log.segments:
-            self._log.roll(max(end, highest))
-
     def _known(self, name: str, formerly: str) -> int | None:
         known = self._cursors.offset(name)
         return known if self._cursors.offset(formerly) is None else self._cursors.least(name, formerly)
 
     def _begin(self, name: str, start: int | None, known: int | None) -> int:
-        """Where a pipeline begins; in doubt with what it may have had already, never behind something it may not have had.
-
-        A store's cursor moves with the data it gets and stays behind where there was none for it. So records below its cursor
-        are missed only where the journal's own cursor (`known`) does not say that the pipeline was past them.
-        """
         oldest, end = self._log.start, self._tail.end
-        if start is None:
-            fallback = oldest if self._blind else end
-            start = fallback if known is None else known
-        elif start > end:
+        if start is not None and start > end:
             self._logger.warning(
                 "the store's cursor is behind the end of the journal", pipeline=name, cursor=start, end=end
             )
             self._continue_at(start)
-            start = oldest if known is None else known
-        if start < oldest and (known is None or known < oldest):
+        begins = beginning(start, known, oldest=oldest, end=end, blind=self._blind)
+        # Records below a store's cursor are missed only where the journal's own does not say that the pipeline was past them.
+        if begins < oldest and (known is None or known < oldest):
             self._logger.warning(
-                "journal records a cursor points at are gone", pipeline=name, cursor=start, oldest=oldest
+                "journal records a cursor points at are gone", pipeline=name, cursor=begins, oldest=oldest
             )
-        return max(start, oldest)
+        return max(begins, oldest)
 
     def _continue_at(self, offset: int) -> None:
         """No record of ours gets an offset a store has already counted as finished. Raises OSError."""

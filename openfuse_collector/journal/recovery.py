@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from openfuse_collector.journal.config import JournalConfig
 from openfuse_collector.journal.damage import DamageReport
 from openfuse_collector.journal.errors import JournalLocked
 from openfuse_collector.journal.files import Files, read_whole, write_whole
+from openfuse_collector.journal.log import SegmentedLog
 from openfuse_collector.journal.segment import Segment, SegmentReader, segment_base
 
 if TYPE_CHECKING:
@@ -52,6 +55,32 @@ def find_segments(directory: Path, files: Files) -> list[Segment]:
     for segment, following in pairwise(segments):
         segment.end = min(segment.end, following.base)
     return segments
+
+
+def recover(
+    directory: Path,
+    config: JournalConfig,
+    files: Files,
+    damage: DamageReport,
+    highest: int,
+    log: BoundLogger,
+    synced: Callable[[float], None],
+) -> SegmentedLog:
+    """The log of a directory, ready to be appended to. Raises OSError.
+
+    No offset is given out twice: where the `highest` cursor is behind the end, records that were read and finished are gone.
+    """
+    segments = find_segments(directory, files)
+    if segments:
+        check_last(segments[-1], files, damage, log, fsync=config.fsync)
+    found = SegmentedLog(
+        directory, files, segments, segment_size=config.segment_size, fsync=config.fsync, synced=synced
+    )
+    if highest > found.end:
+        log.warning("journal ends before a cursor, continuing there", end=found.end, cursor=highest)
+    if highest > found.end or not found.segments:
+        found.roll(max(found.end, highest))
+    return found
 
 
 def check_last(segment: Segment, files: Files, damage: DamageReport, log: BoundLogger, *, fsync: bool) -> None:
