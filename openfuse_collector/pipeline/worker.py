@@ -60,27 +60,11 @@ class ExporterWorker:
         self._dead_letters = dead_letters
         self._log = Limited(log)
         self._outage = Outage(log)
-        self._metrics = metrics
         self.state = ExporterState()
-        self._retries = metrics.counter(
-            "openfuse_exporter_retries", "Export calls that failed and were, or will be, repeated.", ["exporter"]
-        ).labels(self.id)
         self._queue: queue.Queue[Batch | None] = queue.Queue(QUEUED_BATCHES)
         self._stopping = stopping
         self._thread = Thread(target=self._run, name=f"exporter {id}", daemon=True)
-        self._seconds = metrics.histogram(
-            "openfuse_exporter_export_seconds", "Time of one export call that succeeded.", ["exporter"]
-        )
-        self._bugs = metrics.counter(
-            "openfuse_exporter_unexpected_errors", "Errors of an exporter that nobody foresaw.", ["exporter"]
-        ).labels(self.id)
-        self._queue_size = metrics.gauge(
-            "otelcol_exporter_queue_size", "Batches waiting for the exporter.", ["exporter"]
-        )
-        self._queue_size.labels(self.id).set_function(self._queue.qsize)
-        metrics.gauge(
-            "otelcol_exporter_queue_capacity", "Batches that may wait for the exporter.", ["exporter"]
-        ).labels(self.id).set(QUEUED_BATCHES)
+        self._make_metrics(metrics)
 
     def status(self) -> dict[str, Any]:
         """JSON values: how the exporter is doing."""
@@ -279,6 +263,24 @@ class ExporterWorker:
         return self._metrics.counter(name, f"Items the exporter has {outcome.replace('_', ' ')}.", ["exporter"]).labels(
             self.id
         )
+
+    def _make_metrics(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._retries = metrics.counter(
+            "openfuse_exporter_retries", "Export calls that failed and were, or will be, repeated.", ["exporter"]
+        ).labels(self.id)
+        self._seconds = metrics.histogram(
+            "openfuse_exporter_export_seconds", "Time of one export call that succeeded.", ["exporter"]
+        )
+        self._bugs = metrics.counter(
+            "openfuse_exporter_unexpected_errors", "Errors of an exporter that nobody foresaw.", ["exporter"]
+        ).labels(self.id)
+        metrics.gauge("otelcol_exporter_queue_size", "Batches waiting for the exporter.", ["exporter"]).labels(
+            self.id
+        ).set_function(self._queue.qsize)
+        metrics.gauge(
+            "otelcol_exporter_queue_capacity", "Batches that may wait for the exporter.", ["exporter"]
+        ).labels(self.id).set(QUEUED_BATCHES)
 
 
 def _count(batch: Batch) -> int:

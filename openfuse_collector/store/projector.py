@@ -177,13 +177,9 @@ class Projector:
                 changes.add_row(entity.type, made)
             elif taken is not None or entity in stored:
                 changes.gone.append(entity)
-            if present is not None:
-                changes.replaced[entity] = present
             if self._presence is not None:
-                changes.folded[entity] = _folded(entity.type, accumulator, made)
-            present = None
-            if made is not None and keep and self._presence is not None:
-                present = _once_written(entity.type, made)
+                _note_replaced(changes, entity, accumulator, made, present)
+            present = _once_written(entity.type, made) if keep and made is not None and self._presence else None
         if keep:
             self._keep(entity, accumulator, present)
 
@@ -231,6 +227,15 @@ def _complete(entity: Entity, group: list[Event]) -> bool:
 def _first_of(entity: Entity, group: list[Event]) -> bool:
     """True where there are spans, and nothing that says to come after something: updates are made of log records."""
     return _complete(entity, group) and all(event.type.endswith("-create") for event in group)
+
+
+def _note_replaced(
+    changes: Changes, entity: Entity, accumulator: Accumulator, made: Mapping[str, Any] | None, present: Present | None
+) -> None:
+    """What a store keyed by time has to know to put a row in the place of those it has."""
+    if present is not None:
+        changes.replaced[entity] = present
+    changes.folded[entity] = _folded(entity.type, accumulator, made)
 
 
 def _folded(entity_type: str, accumulator: Accumulator, made: Mapping[str, Any] | None) -> Folded:

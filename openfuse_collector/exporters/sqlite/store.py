@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from openfuse_collector.crash_points import crash_point
@@ -53,9 +54,7 @@ class Store:
 
         Raises PermanentError when an entity cannot be folded. After any exception nothing was written.
         """
-        connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction() as connection:
             self._notice_other_writers()
             given = self._projector.with_announcements(list(events), announced)
             changes = self._projector.apply(given)
@@ -66,16 +65,6 @@ class Store:
             changes.spans = max(0, connection.executemany(statements.ADD_RAW_SPAN, rows).rowcount)
             if cursor is not None:
                 connection.execute(statements.SET_CURSOR, cursor)
-            crash_point("sqlite.commit.before")
-            connection.execute("COMMIT")
-            crash_point("sqlite.commit.after")
-        except BaseException:
-            self._projector.forget()
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        finally:
-            self._keys.clear()
         return changes
 
     def copy(self, letters: Iterable[DeadLetter], gone: Iterable[str] = ()) -> None:
@@ -99,6 +88,24 @@ class Store:
         """Fold the write-ahead log into the file and let go of it."""
         self._inode = None
         self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, what is remembered of entities included."""
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            crash_point("sqlite.commit.before")
+            connection.execute("COMMIT")
+            crash_point("sqlite.commit.after")
+        except BaseException:
+            self._projector.forget()
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        finally:
+            self._keys.clear()
 
     def _write(self, changes: Changes) -> None:
         connection, key = self._connection, self._key
