@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ingestion_traces import OBSERVATIONS_PER_TRACE, requests, scores_of
-from benchmarks.load import Result, percentiles, rows, send_all, wait_for_rows
+from benchmarks.load import as_sent, report, rows, send_all, wait_for_rows, watching_parser
 from openfuse_collector.cli.replay import Encoding
 from openfuse_collector.cli.transport import Fate, Outcome
 
@@ -79,14 +79,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "requests": len(work),
         "batch": options.batch,
         "producers": options.producers,
-        **_sent(result, sent),
+        **as_sent(result, sent, "traces"),
     }
     return {**out, **_stored(options.sqlite, before, wanted, began, until)} if options.sqlite else out
-
-
-def _sent(result: Result, took: float) -> dict[str, Any]:
-    acked = {"acked": result.acked, "failed": result.failed, "retried_requests": result.retried}
-    return {**acked, "acked_traces_per_s": round(result.acked / took), **percentiles(result.latencies)}
 
 
 def _stored(path: Path, before: dict[str, int], wanted: dict[str, int], began: float, until: float) -> dict[str, Any]:
@@ -117,13 +112,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main() -> int:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--http", default="127.0.0.1:4318", help="address of the Langfuse API")
-    parser.add_argument("--sqlite", type=Path, help="the store to watch")
+    parser = watching_parser(str(__doc__), "the Langfuse API")
     arguments(parser)
-    out = measure(parser.parse_args())
-    print(json.dumps(out))
-    return 0 if is_complete(out) else 1
+    return report(measure(parser.parse_args()), is_complete)
 
 
 if __name__ == "__main__":

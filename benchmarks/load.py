@@ -130,13 +130,20 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     out = {
         "spans": sum(load.spans for load in work),
         "bytes": sum(len(load.body) for load in work),
+        **as_sent(result, sent, "spans"),
+    }
+    return {**out, **_stored(options.sqlite, before, result.acked, began, until)} if options.sqlite else out
+
+
+def as_sent(result: Result, took: float, unit: str) -> dict[str, Any]:
+    """What the senders saw in so many seconds; `unit` is what they count."""
+    return {
         "acked": result.acked,
         "failed": result.failed,
         "retried_requests": result.retried,
-        "acked_spans_per_s": round(result.acked / sent),
+        f"acked_{unit}_per_s": round(result.acked / took),
         **percentiles(result.latencies),
     }
-    return {**out, **_stored(options.sqlite, before, result.acked, began, until)} if options.sqlite else out
 
 
 def percentiles(latencies: list[float]) -> dict[str, float | None]:
@@ -183,12 +190,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main() -> int:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--http", default="127.0.0.1:4318", help="address of OTLP/HTTP")
+    parser = watching_parser(str(__doc__), "OTLP/HTTP")
     parser.add_argument("--grpc", help="address of OTLP/gRPC, used instead")
-    parser.add_argument("--sqlite", type=Path, help="the store to watch")
     arguments(parser)
-    out = measure(parser.parse_args())
+    return report(measure(parser.parse_args()), is_complete)
+
+
+def watching_parser(description: str, what: str) -> argparse.ArgumentParser:
+    """A parser for where to send to, and the store to watch meanwhile."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--http", default="127.0.0.1:4318", help=f"address of {what}")
+    parser.add_argument("--sqlite", type=Path, help="the store to watch")
+    return parser
+
+
+def report(out: dict[str, Any], is_complete: Callable[[dict[str, Any]], bool]) -> int:
+    """Print the measurement; gives the exit code."""
     print(json.dumps(out))
     return 0 if is_complete(out) else 1
 
