@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from openfuse_collector.cli.options import config_options, format_option, load_config
-from openfuse_collector.cli.traces import Since
+from openfuse_collector.cli.since import Since
 from openfuse_collector.cli.views import dead_letters as view
 from openfuse_collector.pipeline.letter_file import LetterFile
 

@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from openfuse_collector.cli.resume import Resume
+from openfuse_collector.cli.since import Since
 from openfuse_collector.cli.stores import Chosen, ConfiguredExtensions, F, opened, store_options
-from openfuse_collector.cli.traces import Since
 from openfuse_collector.cli.views.rebuild import NAMES, follow, report_lines
 from openfuse_collector.events.text import clean
 from openfuse_collector.store.enrichment import configured_enrichment

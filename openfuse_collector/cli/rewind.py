@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from openfuse_collector.cli.options import config_options, load_config
+from openfuse_collector.cli.since import Since
 from openfuse_collector.cli.stores import stores_of
-from openfuse_collector.cli.traces import Since
 from openfuse_collector.component import Kind
 from openfuse_collector.components import factory
 from openfuse_collector.config.service import CollectorConfig, PipelineConfig, PipelineID
