@@ -12,8 +12,10 @@ from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
+from openfuse_collector.exporters.sqlite.locking import begin
 from openfuse_collector.exporters.sqlite.schema import migrate
 from openfuse_collector.exporters.sqlite.statements import entity_key
+from openfuse_collector.exporters.sqlite.wal import WriteAheadLog
 from openfuse_collector.pipeline.dead_letters import DeadLetter
 from openfuse_collector.signals import Origin, RawSpan
 from openfuse_collector.store.projector import Changes, Projector
@@ -26,8 +28,11 @@ class Store:
 
     def __init__(self, config: SqliteConfig, enrich: Enrich = enrich) -> None:
         self._connection = connect(config)
+        self._connection.execute("PRAGMA busy_timeout = 0")  # see `locking`
+        self._patience = config.busy_timeout
         self._path = Path(config.path)
         self._inode = self._path.stat().st_ino
+        self.log = WriteAheadLog(self._connection, self._path, config.wal_size)
         self._projector = Projector(self._history, enrich, config.fold_cache_size)
         self._data_version = -1
         self._keys: dict[Entity, int] = {}
@@ -53,7 +58,7 @@ class Store:
         Raises PermanentError when an entity cannot be folded. After any exception nothing was written.
         """
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
+        begin(connection, self._patience)
         try:
             self._notice_other_writers()
             given = self._projector.with_announcements(list(events), announced)
@@ -80,7 +85,7 @@ class Store:
     def copy(self, letters: Iterable[DeadLetter], gone: Iterable[str] = ()) -> None:
         """Keep copies of dead letters, and none of those that were replayed or dropped, in a transaction of their own."""
         with self._connection:  # commits, or rolls back when something raises
-            self._connection.execute("BEGIN IMMEDIATE")
+            begin(self._connection, self._patience)
             self._connection.executemany(statements.ADD_DEAD_LETTER, map(statements.dead_letter_row, letters))
             self._connection.executemany(statements.REMOVE_DEAD_LETTER, ((id,) for id in gone))
 
