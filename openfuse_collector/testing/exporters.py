@@ -31,13 +31,13 @@ def check_exporter(
     """An exporter in front of a destination that answers at random, driven by the machine's own worker. Raises AssertionError.
 
     The stand-in for the destination asks `answers.judge(numbers)` about every call and does what it says; `stored` gives the numbers
-    that are in it at the end. Every item must be there or in the dead letters, from the moment its batch counts as finished, and nothing
-    may be sent again that was refused for good. `exactly_once=False` allows an item to be stored more than once (destinations that
-    cannot tell a copy). No batch may take `patience` seconds.
+    that are in it, after each batch and at the end. Every item must be there or in the dead letters, from the moment its batch counts
+    as finished, and nothing may be sent again that was refused for good. `exactly_once=False` allows an item to be stored more than
+    once (destinations that cannot tell a copy). No batch may take `patience` seconds.
     """
     largest = LARGEST if signal is Signal.EVENTS else 1  # only requests of events can be divided
     with closing(Surroundings()) as around, ComponentLoop(patience) as loop:
-        watched = _Watched(loop.make(lambda: make(around.settings())), answers)
+        watched = _Watched(loop.make(lambda: make(around.settings())), stored, answers)
         with loop.living(watched.exporter), around.worker(watched, patience) as worker:
             feed = delivered(worker, batches(signal, count, answers.seed, largest), patience, watched.doing)
             with feed as wait:
@@ -49,9 +49,10 @@ def check_exporter(
 class _Watched:
     """The exporter, looked at before and after each call."""
 
-    def __init__(self, exporter: Exporter, answers: Answers) -> None:
+    def __init__(self, exporter: Exporter, stored: Callable[[], Iterable[int]], answers: Answers) -> None:
         self.exporter = exporter
         self.wrong: list[str] = []
+        self._stored = stored
         self._answers = answers
         self._under_way: list[int] = []
 
@@ -98,4 +99,7 @@ class _Watched:
         unknown = [number for number in numbers if not answers.accepted[number] and number not in answers.refused]
         if unknown:
             self.wrong.append(f"{how} although the destination had neither taken nor refused {some(unknown)}")
+        unwritten = {number for number in numbers if answers.accepted[number]} - set(self._stored())
+        if unwritten:
+            self.wrong.append(f"{how} although the destination does not have {some(unwritten)} yet")
         answers.settled(numbers)

@@ -14,6 +14,8 @@ from openfuse_collector.component import Component
 
 PATIENCE = 300.0
 """Seconds a single step may take before it counts as hanging. Far more than is ever needed."""
+LEAVE = 10.0
+"""Seconds for whatever is left over to end when it is cancelled."""
 
 T = TypeVar("T")
 
@@ -24,7 +26,7 @@ class ComponentLoop:
     def __init__(self, patience: float = PATIENCE) -> None:
         self.patience = patience
         self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._loop.run_forever, name="component loop", daemon=True)
+        self._thread = Thread(target=self._serve, name="component loop", daemon=True)
 
     def __enter__(self) -> ComponentLoop:
         self._thread.start()
@@ -33,12 +35,16 @@ class ComponentLoop:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """A loop that is still blocked is left to its daemon thread: `run` has said so."""
-        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop)
-        self._loop.call_soon_threadsafe(self._loop.call_later, 0.01, self._loop.stop)
-        self._thread.join(min(self.patience, 10.0))
-        if not self._thread.is_alive():
+        """A loop that is still blocked is left to its daemon thread, which closes it when it can: `run` has said so."""
+        self._loop.call_soon_threadsafe(lambda: self._loop.create_task(_end()))
+        self._thread.join(min(self.patience, LEAVE))
+
+    def _serve(self) -> None:
+        try:
+            self._loop.run_forever()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        finally:
             self._loop.close()
 
     def run(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
@@ -84,6 +90,11 @@ class ComponentLoop:
         self.run("shutdown", component.shutdown)
 
 
-async def _cancel_others() -> None:
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+async def _end() -> None:
+    """Cancels what is left over and stops the loop."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
         task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=LEAVE)
+    asyncio.get_running_loop().stop()

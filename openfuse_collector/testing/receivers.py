@@ -126,7 +126,8 @@ def _is_taken(number: int, verdict: Answer | None, answers: Answers) -> bool:
 
 def _assert_true(number: int, reply: Reply, verdict: Answer | None, answers: Answers, faulty: bool) -> None:
     """After a partial success an item may be called refused although it was taken: not every protocol can say which were."""
-    if faulty and verdict is None and reply is Reply.REFUSED:
+    if faulty and verdict is None:
+        assert reply is not Reply.ACCEPTED, f"item {number}: it was called accepted although it is faulty"
         return
     if reply is Reply.ACCEPTED and verdict is Answer.PARTIAL and answers.is_poison(number):
         verdict = Answer.PERMANENT

@@ -260,6 +260,31 @@ class AcknowledgesFirst(RandomExporter):
         self.waiting = None
 
 
+class WritesLater(RandomExporter):
+    """Its destination has an item when it is written, which is when the next one comes, or at the end."""
+
+    def __init__(self, answers: Answers) -> None:
+        super().__init__(answers)
+        self.buffer: list[int] = []
+        self.written: list[int] = []
+
+    def export(self, batch: Batch) -> None:
+        numbers = numbered.numbers_of(batch)
+        super().export(batch)
+        self.written += self.buffer
+        self.buffer = numbers
+
+    async def shutdown(self) -> None:
+        self.written += self.buffer
+
+
+def test_an_exporter_that_writes_later_is_found() -> None:
+    answers = Answers(seed=5, partial_share=0)
+    exporter = WritesLater(answers)
+    with pytest.raises(AssertionError, match=r"^export returned although the destination does not have \d.* yet$"):
+        check_exporter(lambda settings: exporter, lambda: exporter.written, answers)
+
+
 class RefusesByItself(RandomExporter):
     def export(self, batch: Batch) -> None:
         raise PartialError(1, "without asking")
@@ -344,7 +369,7 @@ def test_a_broken_exporter_is_found(name: str) -> None:
     (make, complaint), answers = BROKEN_EXPORTERS[name], Answers(seed=5)
     patience = HANGS if name in ENDLESS else PATIENCE
     with pytest.raises(AssertionError, match=complaint):
-        check_exporter(lambda settings: make(answers), answers.accepted.elements, answers, patience=patience)
+        check_exporter(lambda settings: make(answers), answers.accepted.elements, answers, count=150, patience=patience)
 
 
 def test_copies_are_allowed_where_a_destination_cannot_tell_them() -> None:

@@ -193,3 +193,21 @@ def test_a_broken_receiver_is_found(name: str) -> None:
 def test_faulty_items_must_not_be_kept() -> None:
     with pytest.raises(AssertionError, match=r"^item \d+ went into the journal although it is faulty"):
         check(sound, faulty=lambda number: number % 7 == 0)
+
+
+async def whole(receiver: Receiver, numbers: Sequence[int]) -> Reply:
+    """A part counts as refused."""
+    answer = await sound(receiver, numbers)
+    return answer if isinstance(answer, Reply) else Reply.REFUSED
+
+
+async def overlooks_what_is_faulty(receiver: Receiver, numbers: Sequence[int]) -> Answer:
+    """Leaves it out, and does not say so."""
+    good = [number for number in numbers if number % 7]
+    answer = await whole(receiver, good) if good else Reply.ACCEPTED
+    return dict.fromkeys(good, answer) | dict.fromkeys(set(numbers) - set(good), Reply.ACCEPTED)
+
+
+def test_faulty_items_must_not_be_called_accepted() -> None:
+    with pytest.raises(AssertionError, match=r"^item 7: it was called accepted although it is faulty"):
+        check(overlooks_what_is_faulty, faulty=lambda number: number % 7 == 0)
