@@ -120,7 +120,8 @@ class Component(Protocol):
 class Intake(Protocol):
     """Where a receiver puts what it accepted. Returns once the data is durable.
 
-    Raises RetryableError when a bound is reached; nothing was taken then.
+    Raises RetryableError when a bound is reached; nothing was taken then. A receiver has to be ready for PermanentError and
+    PartialError too, which the journal has no reason for.
     """
 
     @property

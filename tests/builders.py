@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import socket
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.signals import Batch, Delivery, Item, Origin, Signal
 from openfuse_collector.telemetry.metrics import Metrics
+from tests import scratch
 
 RECEIVED_AT = 1_795_000_000_000_000_000
 _numbers = itertools.count(1)
@@ -30,7 +30,7 @@ def settings(
     """Settings of a component under test; dead letters go to `directory`."""
     type_, _, name = id.partition("/")
     metrics, log = metrics or Metrics(), structlog.get_logger()
-    letters = DeadLetters(directory or Path(tempfile.mkdtemp()), threading.Event(), metrics, log)
+    letters = DeadLetters(directory or scratch.directory(), threading.Event(), metrics, log)
     return Settings(ComponentID(type_, name), log, metrics, letters, instance)
 
 

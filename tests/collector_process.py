@@ -28,7 +28,9 @@ ROWS_TIMEOUT = 60.0
 """Bounds on waiting, far above what is ever needed; reaching one is a failure of its own."""
 
 _POLL = 0.02
-_PORTS = (12_000, 32_000)
+_PORTS = range(12_000, 32_000)
+_SHARES = 8
+"""Each process of a parallel run has ports of its own, so that nobody takes those of a collector that is just being started again."""
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -36,10 +38,11 @@ def free_ports(count: int) -> list[int]:
     """Different TCP ports nobody listens on, below those the system gives to outgoing connections: a collector that is started again
     finds them free. They are held together while they are chosen.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     with ExitStack() as held:
         ports: list[int] = []
         while len(ports) < count:
-            port = random.SystemRandom().randrange(*_PORTS)
+            port = random.SystemRandom().choice(_PORTS[worker % _SHARES :: _SHARES])
             with suppress(OSError):
                 held.enter_context(socket.create_server(("127.0.0.1", port)))
                 ports.append(port)

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from openfuse_collector.cli.options import format_option
+from openfuse_collector.cli.options import format_option, load_config
 from openfuse_collector.cli.since import Since
+from openfuse_collector.cli.stores import choose, store_options
 from openfuse_collector.cli.views import store
 from openfuse_collector.cli.views.store import Filter, Rollup, StoreError, Trace
 
@@ -38,16 +39,6 @@ FLAGS = frozenset(("bookmarked", "public", "is_deleted"))
 
 @click.command()
 @click.argument("trace_id", metavar="[ID]", required=False)
-@click.option(
-    "--store",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("openfuse.db"),
-    envvar="OPENFUSE_STORE",
-    show_default=True,
-    show_envvar=True,
-    help="The SQLite file to read.",
-)
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Traces to list.")
 @click.option("--project", help="Only traces of this project.")
 @click.option("--session", help="Only traces of this session.")
@@ -63,14 +54,26 @@ FLAGS = frozenset(("bookmarked", "public", "is_deleted"))
     help="Lines of input and of output to show with ID.",
 )
 @format_option
-def traces(trace_id: str | None, path: Path, limit: int, lines: int, form: str, **filters: Any) -> None:
+@store_options
+def traces(
+    trace_id: str | None,
+    path: Path | None,
+    exporter: str | None,
+    sources: tuple[str, ...],
+    sets: tuple[str, ...],
+    limit: int,
+    lines: int,
+    form: str,
+    **filters: Any,
+) -> None:
     """Show the newest traces, or with ID (the beginning of one is enough) the waterfall of that trace.
 
     Reads the store without locking it; the collector may be running.
     """
     wanted = Filter(**filters)
+    file = path or _file(exporter, sources, sets)
     try:
-        with store.open_store(path) as connection:
+        with store.open_store(file) as connection:
             if trace_id is not None:
                 trace = store.find_trace(connection, trace_id, wanted.project)
                 _SHOW_ONE[form](connection, trace, lines)
@@ -78,9 +81,20 @@ def traces(trace_id: str | None, path: Path, limit: int, lines: int, form: str, 
                 found = store.newest_traces(connection, wanted, limit)
                 _SHOW_MANY[form](found, store.rollups(connection, found))
                 if not found:
-                    click.echo(f"no trace in {path} " + ("yet" if wanted == Filter() else "matches"), err=True)
+                    click.echo(f"no trace in {file} " + ("yet" if wanted == Filter() else "matches"), err=True)
     except StoreError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _file(exporter: str | None, sources: Sequence[str], sets: Sequence[str]) -> Path:
+    """The SQLite store of the configuration."""
+    type, settings = choose(load_config(sources, sets), None, exporter)
+    if type != "sqlite":
+        raise click.UsageError(
+            f"traces reads SQLite, and the store of this configuration is {type}: name a file with --store, "
+            "or look with Openfuse or the queries of docs/queries.md"
+        )
+    return Path(settings.path)
 
 
 def _list_table(found: Sequence[Trace], sums: dict[tuple[str, str], Rollup]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from contextlib import suppress
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -41,10 +42,32 @@ def configure_logs(
     structlog.configure(
         processors=[*head, *tail],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LossyStream(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     return cast("structlog.stdlib.BoundLogger", structlog.get_logger())
+
+
+class LossyStream:
+    """A stream that loses what cannot be written rather than fail its writer.
+
+    Lines are written in the middle of the work, by every thread, and where errors are dealt with: a full disk behind standard error, or
+    a pipe whose reader has gone, must not end any of them.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or lose, the text."""
+        with suppress(OSError, ValueError):  # full, gone; closed
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write, or lose, what is waiting."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _printable_values(logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -59,7 +82,7 @@ def _take_over(
     level: int, head: Sequence[structlog.typing.Processor], tail: Sequence[structlog.typing.Processor]
 ) -> None:
     """Render what libraries log through the standard library as our own lines are."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(cast("TextIO", LossyStream(sys.stderr)))
     handler.addFilter(_no_traceback_for_nonsense)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -6,27 +6,44 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 
-from openfuse_collector.component import Component
+from openfuse_collector.component import Component, Settings
+from openfuse_collector.testing.loop import PATIENCE, ComponentLoop
+from openfuse_collector.testing.machine import Surroundings
 
-PATIENCE = 60.0
-"""Seconds for threads and tasks to come to their end. Far more than is ever needed."""
+LIVES: tuple[dict[str, str], ...] = (
+    {"start": "start", "shutdown": "shutdown", "the second shutdown": "shutdown"},
+    {"shutdown without start": "shutdown", "the second shutdown without start": "shutdown"},
+)
+"""Step by step: what it is called in messages -> method."""
 
 
-async def check_lifecycle(make: Callable[[], Component]) -> None:
-    """Raises AssertionError that names the step, or whatever the component raises. `make` gives a new component each time."""
-    for steps in (("start", "shutdown", "shutdown"), ("shutdown",), ("shutdown", "shutdown")):
-        await _live(make, steps)
+def check_lifecycle(make: Callable[[Settings], Component], *, patience: float = PATIENCE) -> None:
+    """Raises AssertionError that names the step. `make` gives a new component each time; a step may take `patience` seconds."""
+    for steps in LIVES:
+        with closing(Surroundings()) as around, ComponentLoop(patience) as loop:
+            _live(loop, make, around.settings(), steps)
 
 
-async def _live(make: Callable[[], Component], steps: tuple[str, ...]) -> None:
-    threads, tasks = set(threading.enumerate()), asyncio.all_tasks()
-    component = make()
+def _live(
+    loop: ComponentLoop, make: Callable[[Settings], Component], settings: Settings, steps: dict[str, str]
+) -> None:
+    threads, tasks = set(threading.enumerate()), set(loop.tasks())
+    component = loop.make(lambda: make(settings))
     assert isinstance(component, Component), f"{type(component).__name__} has no start and shutdown"
-    for step in steps:
-        await getattr(component, step)()
-    await _until_gone(lambda: [t.name for t in threading.enumerate() if t not in threads and not _is_pooled(t)], steps)
-    await _until_gone(lambda: [task.get_name() for task in asyncio.all_tasks() - tasks], steps)
+    for step, method in steps.items():
+        loop.run(step, getattr(component, method))
+        if method == "shutdown":
+            _until_gone(step, lambda: _threads(threads) + _tasks(loop, tasks), loop.patience)
+
+
+def _threads(before: set[threading.Thread]) -> list[str]:
+    return [f"thread {one.name}" for one in threading.enumerate() if one not in before and not _is_pooled(one)]
+
+
+def _tasks(loop: ComponentLoop, before: set[asyncio.Task[object]]) -> list[str]:
+    return [f"task {task.get_name()}" for task in loop.tasks() if task not in before]
 
 
 def _is_pooled(thread: threading.Thread) -> bool:
@@ -34,8 +51,8 @@ def _is_pooled(thread: threading.Thread) -> bool:
     return thread.name.startswith(("asyncio_", "uvloop_")) or "_poll_wrapper" in thread.name or not thread.is_alive()
 
 
-async def _until_gone(left: Callable[[], list[str]], steps: tuple[str, ...]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while left():
-        assert time.monotonic() < deadline, f"after {', '.join(steps)} there is still: {', '.join(left())}"
-        await asyncio.sleep(0.01)
+def _until_gone(step: str, left: Callable[[], list[str]], patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while found := left():
+        assert time.monotonic() < deadline, f"{step} left behind: {', '.join(found)}"
+        time.sleep(0.01)

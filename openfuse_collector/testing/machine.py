@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,12 @@ from openfuse_collector.config.types import Duration
 from openfuse_collector.dead_letters.letter import DeadLetter
 from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.payloads import decode_letter
-from openfuse_collector.pipeline.retry import RetryConfig
+from openfuse_collector.pipeline.retry import RetryConfig, Stopped
 from openfuse_collector.pipeline.worker import ExporterWorker
 from openfuse_collector.signals import Batch, Delivery
 from openfuse_collector.telemetry.metrics import Metrics
 from openfuse_collector.testing.numbered import numbers_in
 
-PATIENCE = 300.0
-"""Seconds for a batch to be finished. Far more than is ever needed."""
 AT_ONCE = RetryConfig(initial_interval=Duration(0.0005), max_interval=Duration(0.001))
 
 
@@ -56,7 +54,7 @@ class Surroundings:
         return [number for letter in self.dead() for number in numbers_in(decode_letter(letter))]
 
     @contextmanager
-    def worker(self, exporter: Exporter) -> Iterator[ExporterWorker]:
+    def worker(self, exporter: Exporter, patience: float) -> Iterator[ExporterWorker]:
         """The machine's own worker in front of an exporter, with pauses too short to notice."""
         id = ComponentID("contract")
         made = ExporterWorker(id, exporter, AT_ONCE, self.letters, self.stopping, self.metrics, self.log)
@@ -65,7 +63,7 @@ class Surroundings:
             yield made
         finally:
             self.stopping.set()
-            made.join(PATIENCE)
+            made.join(patience)
 
     def close(self) -> None:
         """Remove what is on disk."""
@@ -73,13 +71,54 @@ class Surroundings:
         self._directory.cleanup()
 
 
-def deliver(first: Consumer, batches: Iterator[Batch]) -> None:
-    """Hand batches to the first stage, and wait until each is finished everywhere. AssertionError when one never is."""
-    finished: list[threading.Event] = []
-    for some in batches:
-        done = threading.Event()
-        finished.append(done)
-        some.delivery = Delivery(done.set)
-        first.consume(some)
-    for done in finished:
-        assert done.wait(PATIENCE), "a batch was never finished: somebody did not call delivery.done()"
+class _Counted(Delivery):
+    """Knows how often it was told that the batch is dealt with: once is right."""
+
+    __slots__ = ("calls", "finished")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.finished = threading.Event()
+        super().__init__(self.finished.set)
+
+    def done(self) -> None:
+        self.calls += 1
+        super().done()
+
+
+@contextmanager
+def delivered(
+    first: Consumer, batches: Iterable[Batch], patience: float, doing: Callable[[], str]
+) -> Iterator[Callable[[], None]]:
+    """Hands batches to the first stage on a thread of its own. The block is given a function that waits until all are finished.
+
+    That raises AssertionError when none is finished for `patience` seconds; `doing` says what is under way. When the block ends, each
+    must have been finished exactly once.
+    """
+    given, counted, failed = list(batches), [], []
+    for some in given:
+        some.delivery = delivery = _Counted()
+        counted.append(delivery)
+
+    def feed() -> None:
+        try:
+            for some in given:
+                first.consume(some)
+        except Stopped:
+            pass
+        except BaseException as error:
+            failed.append(error)
+            for delivery in counted:
+                delivery.finished.set()
+
+    def wait() -> None:
+        for delivery in counted:
+            waited = delivery.finished.wait(patience)
+            assert waited, f"a batch was not finished within {patience:g} seconds: {doing()}"
+            if failed:
+                raise failed[0]
+
+    threading.Thread(target=feed, name="contract check", daemon=True).start()
+    yield wait
+    often = max(delivery.calls for delivery in counted)
+    assert often <= 1, f"delivery.done() was called {often} times for a batch: only the machine may call it, once"

@@ -459,3 +459,26 @@ def test_a_filter_without_wishes_lists_everything(database: Path) -> None:
     with store.open_store(database) as connection:
         assert len(store.newest_traces(connection, Filter(), 100)) == 3
         assert store.rollups(connection, []) == {}
+
+
+def test_the_store_is_the_one_of_the_configuration(database: Path, tmp_path: Path) -> None:
+    shown = CliRunner().invoke(traces, ["--set", f"exporters.sqlite.path={database}"])
+    assert (shown.exit_code, "support agent" in shown.output) == (0, True)
+    two = ["--set", "exporters.sqlite/old.path=old.db", "--set", f"exporters.sqlite.path={database}"]
+    unclear = CliRunner().invoke(traces, two)
+    assert (unclear.exit_code, "name the store with --exporter" in unclear.output) == (2, True)
+    assert CliRunner().invoke(traces, [*two, "--exporter", "sqlite"]).exit_code == 0
+
+
+def test_another_kind_of_store_is_a_clear_error(tmp_path: Path) -> None:
+    config = tmp_path / "greptimedb.yaml"
+    config.write_text(
+        "receivers: {langfuse: {}}\nexporters: {greptimedb: {}}\n"
+        "service: {pipelines: {events: {receivers: [langfuse], exporters: [greptimedb]}}}\n"
+    )
+    refused = CliRunner().invoke(traces, ["--config", str(config)])
+    assert (refused.exit_code, "traces reads SQLite" in refused.output, "queries.md" in refused.output) == (
+        2,
+        True,
+        True,
+    )

@@ -23,6 +23,7 @@ from openfuse_collector.exporters.sqlite import rebuild as rebuild_module
 from openfuse_collector.exporters.sqlite import selection as selection_module
 from openfuse_collector.exporters.sqlite import statements, store
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
+from openfuse_collector.exporters.sqlite.locking import GIVE_WAY, LOOK_AGAIN
 from openfuse_collector.exporters.sqlite.rebuild import Rebuild
 from openfuse_collector.exporters.sqlite.store import Store, connect
 from openfuse_collector.pdata.otlp_json import decode_traces
@@ -313,10 +314,10 @@ def test_another_writer_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatc
             if len(looked) == 3:
                 other.execute("COMMIT")
 
-        monkeypatch.setattr("openfuse_collector.exporters.sqlite.rebuild.time.sleep", lets_go)
+        monkeypatch.setattr("openfuse_collector.exporters.sqlite.locking.time.sleep", lets_go)
         made = Rebuild(second, enrich, Selection())
         list(made.refold())
-    assert len(looked) == 3
+    assert looked == [LOOK_AGAIN] * 3 + [GIVE_WAY]
     assert made.report.table("observation").columns == {"name": 1, "level": 1}  # judged again under the lock
     assert rows(path) == reference_rows(path)
 

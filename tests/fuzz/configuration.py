@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from openfuse_collector.components import BUILT_IN, factory
 from openfuse_collector.config.dump import dump
 from openfuse_collector.config.service import load
 from openfuse_collector.errors import ConfigError
+from tests import scratch
 from tests.fuzz.mutations import FLOATS, INTEGERS, TEXTS, flipped
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config"
@@ -82,7 +82,7 @@ class ConfigurationFuzz:
         self._seed = seed
         self._trees = configurations()
         self._keys = keys()
-        self._file = Path(tempfile.mkdtemp()) / "config.yaml"
+        self._file = scratch.directory() / "config.yaml"
 
     def text(self, number: int) -> bytes:
         """The file of an execution."""

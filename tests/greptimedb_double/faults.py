@@ -14,6 +14,7 @@ from tests.greptimedb_double.writes import Batch
 
 Answer = TypeVar("Answer")
 RowPredicate = Callable[[str, Mapping[str, Any]], bool]
+Choice = Callable[[Sequence[Batch]], "Fault | None"]
 FOR_EVER = 3600.0
 
 
@@ -30,6 +31,7 @@ class Fault(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     applied: float = 0.0
     bad: RowPredicate | None = None
+    choice: Choice | None = None
     values: dict[str, Any] = {}
     dropped: frozenset[str] = frozenset()
     protocols: frozenset[str] = frozenset(("grpc", "http"))
@@ -135,6 +137,11 @@ def bad_row(
     return Fault("bad_row", code=code, message="Invalid row", bad=predicate, values=values)
 
 
+def chosen(choice: Choice) -> Fault:
+    """What `choice` says to the rows of a call: another fault, or None to let it pass. It is asked once for each call."""
+    return Fault("chosen", choice=choice)
+
+
 def schema_missing(*tables: str) -> Fault:
     """Drops these tables, all without a name, at once. Healing does not bring them back."""
     return Fault("schema_missing", dropped=frozenset(tables))
@@ -194,7 +201,7 @@ class Faults:
             struck = [
                 active
                 for active in self._active
-                if active.fault.kind in ("status", "slow", "reset", "bad_row")
+                if active.fault.kind in ("status", "slow", "reset", "bad_row", "chosen")
                 and protocol in active.fault.protocols
                 and (not active.fault.methods or method in active.fault.methods)
                 and (not active.fault.only or active.fault.only & names)
@@ -219,7 +226,7 @@ class Faults:
             if active.fault.kind == "slow":
                 active.healed.wait(active.fault.seconds)
             elif failing is None:
-                failing = active.fault
+                failing = active.fault if active.fault.choice is None else active.fault.choice(batches)
         if failing is None:
             return apply(batches)
         if failing.applied > 0:

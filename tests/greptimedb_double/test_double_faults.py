@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -13,6 +13,7 @@ from greptimedb_ingester import Client, GreptimeError
 
 from tests.greptimedb_double import Double, Fault, StatusCode, faults
 from tests.greptimedb_double.double_kit import ID, NO_CREATION, TS, client, create, field, put, sql
+from tests.greptimedb_double.writes import Batch
 
 COLUMNS = [TS, ID, field("value")]
 
@@ -193,6 +194,29 @@ def test_one_bad_row_refuses_its_call_and_no_other(fault: Fault) -> None:
         assert count(db) == 0
         assert put(db, [1, "x", "good"]) == 1
         assert count(db) == 1
+
+
+def test_a_fault_is_chosen_for_each_call() -> None:
+    asked: list[list[Any]] = []
+
+    def choice(batches: Sequence[Batch]) -> Fault | None:
+        values = [row["value"] for batch in batches for row in batch.dicts()]
+        asked.append(values)
+        return {"torn": faults.reset(applied=0.5), "busy": faults.region_busy()}.get(values[0])
+
+    with Double() as db:
+        create(db)
+        db.fail(faults.chosen(choice).method("insert"))
+        with pytest.raises(GreptimeError, match="Some resource has been exhausted"):
+            put(db, [1, "x", "busy"])
+        assert count(db) == 0
+        with pytest.raises(GreptimeError):
+            put(db, [1, "x", "torn"], [2, "x", "torn"])
+        assert count(db) == 1
+        assert put(db, [3, "x", "good"]) == 1
+        assert asked == [["busy"], ["torn", "torn"], ["good"]]
+        db.heal()
+        assert put(db, [4, "x", "busy"]) == 1
 
 
 def test_tables_get_lost() -> None:

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from openfuse_collector.component import Component, Factory, Kind, Settings
-from openfuse_collector.components import BUILT_IN, factory
+from openfuse_collector.components import factory, offers
 from openfuse_collector.config.nodes import Node, Position
 from openfuse_collector.config.parse import parse
 from openfuse_collector.config.unmarshal import unmarshal
-from openfuse_collector.testing import Answers, RandomIntake, check_lifecycle, lifecycle
-from tests.builders import free_address, settings
+from openfuse_collector.testing import Answers, RandomIntake, check_lifecycle
+from openfuse_collector.testing.loop import PATIENCE
+from tests.builders import free_address
+from tests.testing.registered import own
 
 CONFIGS: dict[tuple[Kind, str], Callable[[Path], str]] = {
     (Kind.RECEIVER, "otlp"): lambda path: (
@@ -43,18 +45,17 @@ def configuration(made: Factory, path: Path) -> Any:
     return config
 
 
-@pytest.mark.parametrize("kind, type", BUILT_IN, ids=lambda value: str(value))
-async def test_life(kind: Kind, type: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind, type", sorted(own(offers())), ids=str)
+def test_life(kind: Kind, type: str, tmp_path: Path) -> None:
     made = factory(kind, type)
 
-    def make() -> Component:
-        around: Settings = settings(type, directory=tmp_path / "letters")
+    def make(around: Settings) -> Component:
         config = configuration(made, tmp_path)
         given = (around, config, RandomIntake(Answers())) if kind is Kind.RECEIVER else (around, config)
         component: Component = made.create(*given)
         return component
 
-    await check_lifecycle(make)
+    check_lifecycle(make)
 
 
 class Sound:
@@ -70,7 +71,42 @@ class NeedsStart(Sound):
         self.held = object()
 
     async def shutdown(self) -> None:
-        del self.held
+        assert self.held is not None
+
+
+class StopsOnce(Sound):
+    def __init__(self) -> None:
+        self.held = [object()]
+
+    async def shutdown(self) -> None:
+        self.held.pop()
+
+
+class CannotStart(Sound):
+    async def start(self) -> None:
+        raise OSError("the address is in use")
+
+
+class WaitsForEver(Sound):
+    """Gives the loop back meanwhile."""
+
+    async def shutdown(self) -> None:
+        await asyncio.Event().wait()
+
+
+class BlocksForEver(Sound):
+    """Waits for a thread on the event loop."""
+
+    def __init__(self, end: threading.Event) -> None:
+        self.end = end
+
+    async def shutdown(self) -> None:
+        self.end.wait()
+
+
+class StartsForEver(Sound):
+    async def start(self) -> None:
+        await asyncio.Event().wait()
 
 
 class LeavesThread(Sound):
@@ -78,29 +114,43 @@ class LeavesThread(Sound):
         self.end = end
 
     async def start(self) -> None:
-        threading.Thread(target=self.end.wait, name="left behind").start()
+        threading.Thread(target=self.end.wait, name="left over").start()
 
 
 class LeavesTask(Sound):
     async def start(self) -> None:
-        self.task = asyncio.create_task(asyncio.Event().wait(), name="left behind")
+        self.task = asyncio.create_task(asyncio.Event().wait(), name="left over")
 
 
-async def test_broken_lives_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "PATIENCE", 0.05)
-    await check_lifecycle(Sound)
-    with pytest.raises(AttributeError):
-        await check_lifecycle(NeedsStart)
-    end = threading.Event()
-    with pytest.raises(AssertionError, match="left behind"):
-        await check_lifecycle(lambda: LeavesThread(end))
-    end.set()
-    left: list[LeavesTask] = []
+class NoComponent:
+    """Has no life at all."""
 
-    def make() -> LeavesTask:
-        left.append(LeavesTask())
-        return left[-1]
 
-    with pytest.raises(AssertionError, match="left behind"):
-        await check_lifecycle(make)
-    left[0].task.cancel()
+BROKEN: dict[str, tuple[Callable[[threading.Event], Any], str]] = {
+    "needs start": (lambda end: NeedsStart(), "^shutdown without start raised AttributeError: .*held"),
+    "stops once": (lambda end: StopsOnce(), "^the second shutdown raised IndexError: pop from empty list"),
+    "cannot start": (lambda end: CannotStart(), "^start raised OSError: the address is in use"),
+    "starts for ever": (lambda end: StartsForEver(), "^start did not return within 1 seconds"),
+    "waits for ever": (lambda end: WaitsForEver(), "^shutdown did not return within 1 seconds"),
+    "blocks for ever": (BlocksForEver, "^shutdown did not return within 1 seconds"),
+    "leaves a thread": (LeavesThread, "^shutdown left behind: thread left over"),
+    "leaves a task": (lambda end: LeavesTask(), "^shutdown left behind: task left over"),
+    "is none": (lambda end: NoComponent(), "^NoComponent has no start and shutdown"),
+}
+"""Broken promise -> component, and the sentence about it."""
+ENDLESS = {"starts for ever", "waits for ever", "blocks for ever", "leaves a thread", "leaves a task"}
+"""Those that only patience finds."""
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_life_is_found(name: str) -> None:
+    (make, complaint), end = BROKEN[name], threading.Event()
+    try:
+        with pytest.raises(AssertionError, match=complaint):
+            check_lifecycle(lambda around: make(end), patience=1.0 if name in ENDLESS else PATIENCE)
+    finally:
+        end.set()
+
+
+def test_a_sound_life_is_none_the_worse() -> None:
+    check_lifecycle(lambda around: Sound())

@@ -1,50 +1,35 @@
-"""The contract checks over our own components, and over broken ones that each of them must find."""
+"""The checks of exporters, processors and connectors: sound components pass, and each broken promise is found and named."""
 
 from __future__ import annotations
 
-import sqlite3
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
-from pathlib import Path
-from typing import Any
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
 
+from openfuse_collector.component import Processor as AnyProcessor
 from openfuse_collector.component import Settings
-from openfuse_collector.config.types import Address
-from openfuse_collector.connectors.genai.config import GenAIConfig
-from openfuse_collector.connectors.genai.connector import GenAIConnector
-from openfuse_collector.errors import PermanentError, RetryableError
-from openfuse_collector.events.event import Event
-from openfuse_collector.exporters.sqlite.config import SqliteConfig
-from openfuse_collector.exporters.sqlite.exporter import SqliteExporter
-from openfuse_collector.exporters.sqlite.store import Store
-from openfuse_collector.receivers.otlp import FACTORY as OTLP
-from openfuse_collector.receivers.otlp.config import HttpConfig, OtlpConfig, Protocols
+from openfuse_collector.errors import PartialError, PermanentError, RetryableError
 from openfuse_collector.signals import Batch, Delivery, Signal
 from openfuse_collector.testing import (
     Answer,
     Answers,
     RandomExporter,
-    RandomIntake,
-    Reply,
     check_connector,
     check_exporter,
     check_processor,
-    check_receiver,
     numbered,
 )
-from tests.builders import free_address
+from openfuse_collector.testing.loop import PATIENCE
 
 
 class Processor:
-    """A processor made of one function."""
+    """A processor made of one function, which is a connector as well."""
 
     def __init__(self, process: Callable[[Batch], Batch]) -> None:
-        self.process = process
+        self.process = self.convert = process
 
     async def start(self) -> None: ...
 
@@ -60,70 +45,15 @@ def with_items(batch: Batch, keep: Callable[[int], bool]) -> Batch:
     return msgspec.structs.replace(batch, items=items)
 
 
-# our own components
-
-
-def test_the_sqlite_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its destination is the file: the writing of a batch fails as SQLite fails, by chance."""
-    answers, path = Answers(seed=1, partial_share=0), tmp_path / "openfuse.db"
-    write = Store.write
-
-    def failing(store: Store, events: Iterable[Event], *more: Any) -> Any:
-        taken = list(events)
-        answer = answers.judge(numbered.numbers_in(taken))
-        if answer is Answer.RETRYABLE:
-            raise sqlite3.OperationalError("database is locked")
-        if answer is Answer.PERMANENT:
-            raise sqlite3.DataError("a value too odd")
-        return write(store, taken, *more)
-
-    monkeypatch.setattr(Store, "write", failing)
-
-    def stored() -> list[int]:
-        with closing(sqlite3.connect(path)) as connection:
-            return [int(id, 16) for (id,) in connection.execute("SELECT id FROM observations")]
-
-    check_exporter(lambda settings: SqliteExporter(settings, SqliteConfig(path=str(path))), stored, answers)
-    with closing(sqlite3.connect(path)) as connection:
-        (raw, distinct) = connection.execute("SELECT count(*), count(DISTINCT event_id) FROM raw_events").fetchone()
-    assert raw == distinct > 300
+# sound ones
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_worker_in_front_of_any_exporter(seed: int) -> None:
+@pytest.mark.parametrize("signal", [Signal.TRACES, Signal.LOGS, Signal.EVENTS])
+def test_the_worker_in_front_of_any_exporter(signal: Signal, seed: int) -> None:
     answers = Answers(seed)
-    check_exporter(lambda settings: RandomExporter(answers), answers.accepted.elements, answers)
+    check_exporter(lambda settings: RandomExporter(answers), answers.accepted.elements, answers, signal=signal)
     assert set(answers.said) == set(Answer), "partial success was among the answers"
-
-
-@pytest.mark.parametrize("signal", [Signal.TRACES, Signal.LOGS])
-def test_the_genai_connector(signal: Signal) -> None:
-    check_connector(lambda settings: GenAIConnector(settings, GenAIConfig()), signal=signal)
-
-
-async def test_the_otlp_receiver_over_http() -> None:
-    address = free_address()
-
-    def make(settings: Settings, intake: RandomIntake) -> Any:
-        config = OtlpConfig(protocols=Protocols(http=HttpConfig(endpoint=Address(str(address)))))
-        return OTLP.create(settings, config, intake)
-
-    async def send(number: int) -> Reply:
-        import asyncio
-
-        return await asyncio.to_thread(post, number)
-
-    def post(number: int) -> Reply:
-        """As an SDK reads the answer: 429, 502, 503 and 504 are to be repeated, other errors are not (OTLP specification)."""
-        body, headers = numbered.spans([number]).SerializeToString(), {"Content-Type": "application/x-protobuf"}
-        request = urllib.request.Request(f"http://{address}/v1/traces", body, headers, method="POST")
-        try:
-            with urllib.request.urlopen(request, timeout=60):
-                return Reply.ACCEPTED
-        except urllib.error.HTTPError as error:
-            return Reply.RETRY if error.code in (429, 502, 503, 504) else Reply.REFUSED
-
-    await check_receiver(make, send, count=120)
 
 
 def test_processors_that_keep_the_contract() -> None:
@@ -132,17 +62,62 @@ def test_processors_that_keep_the_contract() -> None:
     check_processor(lambda settings: only_even, signal=Signal.EVENTS, filtered=lambda number: number % 2 == 1)
 
 
-def test_a_processor_with_a_bug_loses_nothing() -> None:
-    def buggy(batch: Batch) -> Batch:
-        if any(number % 97 == 0 for number in numbered.numbers_of(batch)):
-            raise KeyError("97")
-        return batch
+class OneByOne(RandomExporter):
+    """Its destination takes one event a call; what that refuses, the exporter sets aside itself."""
 
-    with pytest.raises(AssertionError, match=r"set aside although the destination would have taken it: \d"):
-        check_processor(lambda settings: Processor(buggy), signal=Signal.EVENTS)
+    def __init__(self, settings: Settings, answers: Answers) -> None:
+        super().__init__(answers)
+        self.settings = settings
+        self.dealt_with: set[int] = set()
+
+    def export(self, batch: Batch) -> None:
+        for item in batch.items:
+            for event in item.data:
+                number = int(event.entity.id, 16)
+                if number in self.dealt_with:
+                    continue
+                answer = self.answers.judge([number])
+                if answer is Answer.RETRYABLE:
+                    raise RetryableError("later")
+                if answer is Answer.PERMANENT:
+                    one = msgspec.structs.replace(item, data=[event])
+                    self.settings.dead_letters.add(one, batch.pipeline, "contract", "poison", batch.signal)
+                self.dealt_with.add(number)
 
 
-# broken ones
+def test_an_exporter_may_divide_and_set_aside_by_itself() -> None:
+    answers = Answers(seed=7, partial_share=0)
+    check_exporter(lambda settings: OneByOne(settings, answers), answers.accepted.elements, answers)
+
+
+class Started(RandomExporter):
+    """Has what it needs from `start` to `shutdown` only."""
+
+    up = False
+
+    async def start(self) -> None:
+        self.up = True
+
+    async def shutdown(self) -> None:
+        self.up = False
+
+    def export(self, batch: Batch) -> None:
+        assert self.up
+        super().export(batch)
+
+
+def test_an_exporter_is_started_and_stopped() -> None:
+    answers, made = Answers(seed=8), []
+
+    def make(settings: Settings) -> Started:
+        made.append(Started(answers))
+        return made[-1]
+
+    check_exporter(make, answers.accepted.elements, answers)
+    assert [exporter.up for exporter in made] == [False]
+
+
+# broken processors
 
 
 def writes(batch: Batch) -> Batch:
@@ -152,25 +127,65 @@ def writes(batch: Batch) -> Batch:
     return batch
 
 
-BROKEN: dict[str, tuple[Callable[[Batch], Batch], str]] = {
-    "loses an item": (lambda batch: with_items(batch, lambda number: number != 77), "neither delivered.*: 77$"),
+def finishes(batch: Batch) -> Batch:
+    batch.delivery.done()
+    return batch
+
+
+def buggy(batch: Batch) -> Batch:
+    if any(number % 97 == 0 for number in numbered.numbers_of(batch)):
+        raise KeyError("97")
+    return batch
+
+
+BROKEN_STEPS: dict[str, tuple[Callable[[Batch], Batch], str]] = {
+    "loses an item": (lambda batch: with_items(batch, lambda number: number != 77), "^neither delivered.*: 77$"),
     "delivers twice": (
         lambda batch: msgspec.structs.replace(batch, items=[*batch.items, *batch.items]),
-        "delivered more than once|sent again",
+        "^delivered more than once: 1, ",
     ),
-    "writes to its input": (writes, "it wrote to an item it was given"),
+    "writes to its input": (writes, "^it wrote to an item it was given"),
     "takes the delivery away": (
         lambda batch: msgspec.structs.replace(batch, delivery=Delivery(batch.delivery.done)),
-        "another delivery",
+        "^the batch that came out has another delivery",
     ),
-    "changes the signal": (lambda batch: msgspec.structs.replace(batch, signal=Signal.METRICS), "a batch of metrics"),
+    "drops the delivery": (
+        lambda batch: msgspec.structs.replace(batch, delivery=Delivery()),
+        "^the batch that came out has another delivery",
+    ),
+    "calls the batch finished": (finishes, r"^delivery.done\(\) was called 2 times"),
+    "changes the signal": (lambda batch: msgspec.structs.replace(batch, signal=Signal.METRICS), "^a batch of metrics"),
+    "has a bug": (buggy, r"^set aside although the destination would have taken it: \d"),
 }
+HANGS = 1.0
+"""Seconds of patience for those that never come to an end."""
 
 
-@pytest.mark.parametrize("process, complaint", BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_processor_is_found(process: Callable[[Batch], Batch], complaint: str) -> None:
+@pytest.mark.parametrize("check", [check_processor, check_connector])
+@pytest.mark.parametrize("name", BROKEN_STEPS)
+def test_a_broken_step_is_found(name: str, check: Callable[..., None]) -> None:
+    process, complaint = BROKEN_STEPS[name]
+    patience = HANGS if name == "drops the delivery" else PATIENCE
     with pytest.raises(AssertionError, match=complaint):
-        check_processor(lambda settings: Processor(process), signal=Signal.EVENTS)
+        check(lambda settings: Processor(process), signal=Signal.EVENTS, patience=patience)
+
+
+def test_a_step_that_hangs_is_found() -> None:
+    end = threading.Event()
+
+    def hangs(batch: Batch) -> Batch:
+        end.wait()
+        return batch
+
+    def make(settings: Settings) -> AnyProcessor:
+        return Processor(hangs)
+
+    with pytest.raises(AssertionError, match=r"^a batch was not finished .*: process or convert has not returned"):
+        check_processor(make, signal=Signal.EVENTS, patience=HANGS)
+    end.set()
+
+
+# broken exporters
 
 
 class Careless(RandomExporter):
@@ -190,12 +205,19 @@ def swallows(answer: Answer, numbers: Sequence[int]) -> None:
         raise RetryableError("later")
 
 
+def loses_what_may_come_later(answer: Answer, numbers: Sequence[int]) -> None:
+    if answer in (Answer.PERMANENT, Answer.PARTIAL):
+        raise PermanentError("poison") if answer is Answer.PERMANENT else PartialError(1, "some are poison")
+
+
 def gives_up(answer: Answer, numbers: Sequence[int]) -> None:
+    if answer is Answer.PARTIAL:
+        raise PartialError(1, "some are poison")
     if answer is not Answer.SUCCESS:
         raise PermanentError("anything is permanent")
 
 
-def asks_again(answer: Answer, numbers: Sequence[int]) -> None:
+def divides_what_was_taken(answer: Answer, numbers: Sequence[int]) -> None:
     """Forgets that a partial success must not be repeated."""
     if answer is Answer.RETRYABLE:
         raise RetryableError("later")
@@ -203,70 +225,173 @@ def asks_again(answer: Answer, numbers: Sequence[int]) -> None:
         raise PermanentError("poison")
 
 
-@pytest.mark.parametrize(
-    "react, complaint",
-    [
-        (swallows, "neither delivered nor in the dead letters"),
-        (gives_up, "although the destination would have taken it"),
-        (asks_again, "more than once|sent again"),
-    ],
-)
-def test_a_careless_exporter_is_found(react: Callable[[Answer, Sequence[int]], None], complaint: str) -> None:
-    answers = Answers(seed=5)
+def repeats_what_is_refused(answer: Answer, numbers: Sequence[int]) -> None:
+    """Like a bug: three times, then the machine gives up."""
+    if answer is Answer.RETRYABLE:
+        raise RetryableError("later")
+    if answer is not Answer.SUCCESS:
+        raise ConnectionError(answer)
+
+
+class LosesAnItem(RandomExporter):
+    """Never tells its destination of number 77."""
+
+    def export(self, batch: Batch) -> None:
+        super().export(with_items(batch, lambda number: number != 77))
+
+
+class AcknowledgesFirst(RandomExporter):
+    """Keeps what it is given until the next call or the end; its destination gets everything in time."""
+
+    def __init__(self, answers: Answers) -> None:
+        super().__init__(answers)
+        self.waiting: Batch | None = None
+
+    def export(self, batch: Batch) -> None:
+        self.flush()
+        self.waiting = batch
+
+    async def shutdown(self) -> None:
+        self.flush()
+
+    def flush(self) -> None:
+        if self.waiting is not None:
+            super().export(self.waiting)
+        self.waiting = None
+
+
+class WritesLater(RandomExporter):
+    """Its destination has an item when it is written, which is when the next one comes, or at the end."""
+
+    def __init__(self, answers: Answers) -> None:
+        super().__init__(answers)
+        self.buffer: list[int] = []
+        self.written: list[int] = []
+
+    def export(self, batch: Batch) -> None:
+        numbers = numbered.numbers_of(batch)
+        super().export(batch)
+        self.written += self.buffer
+        self.buffer = numbers
+
+    async def shutdown(self) -> None:
+        self.written += self.buffer
+
+
+def test_an_exporter_that_writes_later_is_found() -> None:
+    answers = Answers(seed=5, partial_share=0)
+    exporter = WritesLater(answers)
+    with pytest.raises(AssertionError, match=r"^export returned although the destination does not have \d.* yet$"):
+        check_exporter(lambda settings: exporter, lambda: exporter.written, answers)
+
+
+class RefusesByItself(RandomExporter):
+    def export(self, batch: Batch) -> None:
+        raise PartialError(1, "without asking")
+
+
+class Writes(RandomExporter):
+    def export(self, batch: Batch) -> None:
+        super().export(batch)
+        writes(batch)
+
+
+class Finishes(RandomExporter):
+    def export(self, batch: Batch) -> None:
+        super().export(batch)
+        batch.delivery.done()
+
+
+class Hangs(RandomExporter):
+    def __init__(self, answers: Answers) -> None:
+        super().__init__(answers)
+        self.end = threading.Event()
+
+    def export(self, batch: Batch) -> None:
+        self.end.wait()
+
+    async def shutdown(self) -> None:
+        self.end.set()
+
+
+class NeverThere(RandomExporter):
+    def export(self, batch: Batch) -> None:
+        raise RetryableError("nobody listens")
+
+
+class HangsOnStop(RandomExporter):
+    async def shutdown(self) -> None:
+        await asyncio.Event().wait()
+
+
+BROKEN_EXPORTERS: dict[str, tuple[Callable[[Answers], RandomExporter], str]] = {
+    "loses an item": (LosesAnItem, "^export returned although the destination had neither taken nor refused 77$"),
+    "acknowledges first": (
+        AcknowledgesFirst,
+        r"^export returned although the destination had neither taken nor refused 1, 2",
+    ),
+    "refuses by itself": (
+        RefusesByItself,
+        "^export raised PartialError although the destination had neither taken nor refused 1",
+    ),
+    "swallows errors": (
+        lambda answers: Careless(answers, swallows),
+        r"^export returned although the destination had neither taken nor refused \d",
+    ),
+    "swallows what may come later": (
+        lambda answers: Careless(answers, loses_what_may_come_later),
+        r"^export returned although the destination had neither taken nor refused \d",
+    ),
+    "gives up": (
+        lambda answers: Careless(answers, gives_up),
+        r"^set aside although the destination would have taken it: \d",
+    ),
+    "divides what was taken": (
+        lambda answers: Careless(answers, divides_what_was_taken),
+        r"^delivered more than once: \d|^refused for good and sent again: \d",
+    ),
+    "repeats what is refused": (
+        lambda answers: Careless(answers, repeats_what_is_refused),
+        r"^delivered more than once: \d|^refused for good and sent again: \d",
+    ),
+    "writes to its input": (Writes, "^it wrote to an item it was given"),
+    "calls the batch finished": (Finishes, r"^delivery.done\(\) was called 2 times"),
+    "hangs": (Hangs, "^a batch was not finished .*: export has not returned; it was given 1, "),
+    "is never there": (NeverThere, "^a batch was not finished .*: export is called again and again"),
+    "hangs on stop": (HangsOnStop, "^shutdown did not return within 1 seconds"),
+}
+"""Broken promise -> exporter, and the sentence about it."""
+ENDLESS = {"hangs", "is never there", "hangs on stop"}
+
+
+@pytest.mark.parametrize("name", BROKEN_EXPORTERS)
+def test_a_broken_exporter_is_found(name: str) -> None:
+    (make, complaint), answers = BROKEN_EXPORTERS[name], Answers(seed=5)
+    patience = HANGS if name in ENDLESS else PATIENCE
     with pytest.raises(AssertionError, match=complaint):
-        check_exporter(lambda settings: Careless(answers, react), answers.accepted.elements, answers)
+        check_exporter(lambda settings: make(answers), answers.accepted.elements, answers, count=150, patience=patience)
 
 
-class Receiver:
-    """A receiver with an in-process protocol: `send` is its client."""
+def test_copies_are_allowed_where_a_destination_cannot_tell_them() -> None:
+    answers = Answers(seed=6)
 
-    def __init__(self, intake: RandomIntake, on_error: dict[type[Exception], Reply], ask_first: bool = True) -> None:
-        self.intake = intake
-        self.on_error = on_error
-        self.ask_first = ask_first
+    def stored() -> list[int]:
+        return [number for number in answers.accepted.elements() for _ in range(2)]
 
-    async def start(self) -> None: ...
-
-    async def shutdown(self) -> None: ...
-
-    async def receive(self, number: int) -> Reply:
-        if not self.ask_first:
-            return Reply.ACCEPTED
-        held = numbered.events([number])
-        try:
-            await self.intake.accept(numbered.batch(Signal.EVENTS, [[number]]).items[0].origin, b"", held, 1)
-        except Exception as error:
-            return next(reply for kind, reply in self.on_error.items() if isinstance(error, kind))
-        return Reply.ACCEPTED
+    check_exporter(lambda settings: RandomExporter(answers), stored, answers, exactly_once=False)
+    answers = Answers(seed=6)
+    with pytest.raises(AssertionError, match=r"^delivered more than once: 1, "):
+        check_exporter(lambda settings: RandomExporter(answers), stored, answers)
 
 
-GOOD = {RetryableError: Reply.RETRY, PermanentError: Reply.REFUSED}
+def test_a_stand_in_that_never_refuses_is_found() -> None:
+    answers = Answers(seed=9)
+    taken: list[int] = []
 
+    class Lenient(RandomExporter):
+        def export(self, batch: Batch) -> None:
+            numbers = [number for number in numbered.numbers_of(batch) if not self.answers.is_poison(number)]
+            taken.extend(numbers)
 
-async def receive_with(seed: int, on_error: dict[type[Exception], Reply], ask_first: bool = True) -> None:
-    made: list[Receiver] = []
-
-    def make(settings: Settings, intake: RandomIntake) -> Receiver:
-        made.append(Receiver(intake, on_error, ask_first))
-        return made[-1]
-
-    await check_receiver(make, lambda number: made[-1].receive(number), seed=seed)
-
-
-async def test_a_receiver_that_keeps_the_contract() -> None:
-    await receive_with(1, GOOD)
-
-
-@pytest.mark.parametrize(
-    "on_error, ask_first, complaint",
-    [
-        ({Exception: Reply.ACCEPTED}, True, "accepted, but taken 0 times"),
-        ({Exception: Reply.RETRY}, True, "told to come again|sent again"),
-        (GOOD, False, "accepted, but taken 0 times"),
-    ],
-)
-async def test_a_broken_receiver_is_found(
-    on_error: dict[type[Exception], Reply], ask_first: bool, complaint: str
-) -> None:
-    with pytest.raises(AssertionError, match=complaint):
-        await receive_with(2, on_error, ask_first)
+    with pytest.raises(AssertionError, match="neither taken nor refused 1"):
+        check_exporter(lambda settings: Lenient(answers), lambda: taken, answers)

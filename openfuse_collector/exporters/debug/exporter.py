@@ -6,6 +6,7 @@ import sys
 import time
 
 from openfuse_collector.component import Settings
+from openfuse_collector.exporters.debug import METRICS
 from openfuse_collector.exporters.debug.config import DebugConfig
 from openfuse_collector.exporters.debug.render import VERBOSITIES
 from openfuse_collector.signals import Batch
@@ -19,6 +20,8 @@ class DebugExporter:
         self._render = VERBOSITIES[config.verbosity]
         self._second = 0
         self._seen = 0
+        name = "openfuse_debug_unprinted_batches"
+        self._unprinted = settings.metrics.counter(name, METRICS[name], ["exporter"]).labels(str(settings.id))
 
     async def start(self) -> None:
         """Nothing to prepare."""
@@ -31,10 +34,15 @@ class DebugExporter:
         return None
 
     def export(self, batch: Batch) -> None:
-        """Print the batch unless sampling leaves it out."""
-        if self._sampled():
-            sys.stderr.write("\n".join(self._render(batch)) + "\n")
+        """Print the batch unless sampling leaves it out. Where nothing can be printed, nobody is held up: it is only counted."""
+        if not self._sampled():
+            return
+        text = "\n".join(self._render(batch)) + "\n"
+        try:
+            sys.stderr.write(text)
             sys.stderr.flush()
+        except (OSError, ValueError):  # the disk behind it is full, the terminal is gone; it is closed
+            self._unprinted.inc()
 
     def _sampled(self) -> bool:
         second = int(time.monotonic())

@@ -10,7 +10,7 @@ from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity, decode_envelope
 from openfuse_collector.events.rows import envelope_text, raw_row
 from openfuse_collector.exporters.sqlite import statements
-from openfuse_collector.exporters.sqlite.rebuild import PATIENCE, reading, writing
+from openfuse_collector.exporters.sqlite.locking import PATIENCE, reading, writing
 from openfuse_collector.exporters.sqlite.selection import MENTIONS
 from openfuse_collector.exporters.sqlite.statements import entity_key, trace_key
 from openfuse_collector.store.deletion import BEYOND_REACH, OF_TRACE, erased, is_erased, names_trace, tombstone

@@ -85,10 +85,27 @@ class SqliteExporter:
         self._spans.inc(changes.spans)
         for kind in PROJECTIONS.keys() & changes.rows.keys():
             self._rows[kind].inc(len(changes.rows[kind]))
+        self._hold_log()
 
     def idle(self) -> None:
         """Between batches: keep the copies of dead letters up to date."""
         self._copy_dead_letters()
+
+    def _hold_log(self) -> None:
+        """After a commit; the batch is stored whatever becomes of this."""
+        try:
+            if self._store.log.hold():
+                return
+            reason = "somebody reads the store without a pause"
+        except sqlite3.Error as error:
+            reason = str(error)
+        self._log.warning(
+            "wal",
+            "the write-ahead log grows, it cannot be begun anew",
+            error=reason,
+            mib=self._store.log.size >> 20,
+            remedy="end what reads the file for minutes; see exporters::sqlite::wal_size",
+        )
 
     def _reopen(self) -> None:
         """Go on in a new file: what is written to one without a name would be gone with the process."""

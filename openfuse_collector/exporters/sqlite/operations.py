@@ -15,9 +15,11 @@ from openfuse_collector.events.event import Entity
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.deletion import Deletion
-from openfuse_collector.exporters.sqlite.rebuild import PATIENCE, Rebuild, writing
+from openfuse_collector.exporters.sqlite.locking import PATIENCE, writing
+from openfuse_collector.exporters.sqlite.rebuild import Rebuild
 from openfuse_collector.exporters.sqlite.retention import Expiry
-from openfuse_collector.exporters.sqlite.store import connect
+from openfuse_collector.exporters.sqlite.store import PAGE_SIZE, connect
+from openfuse_collector.exporters.sqlite.wal import BESIDE
 from openfuse_collector.store.rebuild import Selection
 
 _TRACES = "SELECT DISTINCT project_id FROM raw_events WHERE entity_type = 'trace' AND entity_id = ?"
@@ -107,6 +109,8 @@ class SqliteOperations:
     def _writer(self) -> sqlite3.Connection:
         connection = connect(replace(self._config, busy_timeout=Duration(PATIENCE)))
         connection.execute("PRAGMA busy_timeout = 0")  # `writing` waits by itself, and readers need not wait
+        pages = BESIDE * self._config.wal_size // PAGE_SIZE
+        connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
         return connection
 
     def _reader(self) -> sqlite3.Connection:

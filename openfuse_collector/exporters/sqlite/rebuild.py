@@ -7,27 +7,20 @@ transaction of its own; whoever else writes to the file notices (`Store._notice_
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 
 from openfuse_collector.enrich import Enrich
 from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.exporters.sqlite import statements
+from openfuse_collector.exporters.sqlite.locking import PATIENCE, reading, writing
 from openfuse_collector.exporters.sqlite.selection import REBUILT, entity_pages, row_pages, trace_pages
 from openfuse_collector.exporters.sqlite.statements import entity_key
 from openfuse_collector.store.horizon import OPEN
 from openfuse_collector.store.operations import Position
 from openfuse_collector.store.rebuild import Remap, Report, Selection, Verdict, judge
 from openfuse_collector.store.remap import mapped_events, requests_of
-
-PATIENCE = 60.0
-"""A command can wait longer for another writer than a pipeline, which tries again anyway."""
-
-LOOK_AGAIN = 0.0005
-"""Seconds between two looks at the lock."""
 
 Mapped = dict[int, list[Event]]
 """Entity key -> events of today's mapping."""
@@ -141,42 +134,3 @@ class Rebuild:
                 connection.execute(statements.DELETES[kind], (project_id, id))
             else:
                 statements.write_rows(connection, kind, [verdict.expected])
-
-
-@contextmanager
-def reading(connection: sqlite3.Connection) -> Iterator[None]:
-    """One state of the file for several queries."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
-
-
-@contextmanager
-def writing(connection: sqlite3.Connection, patience: float) -> Iterator[None]:
-    """All or nothing. Waits at most `patience` seconds for the other writers to let go; raises sqlite3.OperationalError then.
-
-    SQLite itself looks every 100 ms whether the lock is free. Between two batches of a busy collector it is free for a
-    millisecond, so this looks more often.
-    """
-    deadline = time.monotonic() + patience
-    while not _began(connection, last=time.monotonic() > deadline):
-        time.sleep(LOOK_AGAIN)
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _began(connection: sqlite3.Connection, *, last: bool) -> bool:
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError as error:
-        if last or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-            raise
-        return False
-    return True

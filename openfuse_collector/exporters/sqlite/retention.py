@@ -12,7 +12,7 @@ from typing import NamedTuple
 from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity
 from openfuse_collector.exporters.sqlite import statements
-from openfuse_collector.exporters.sqlite.rebuild import PATIENCE, reading, writing
+from openfuse_collector.exporters.sqlite.locking import PATIENCE, reading, writing
 from openfuse_collector.exporters.sqlite.schema import BY_TIME
 from openfuse_collector.exporters.sqlite.statements import entity_key
 from openfuse_collector.store.operations import Removed
@@ -58,6 +58,7 @@ class Expiry:
         self._connection = connection
         self._dry_run = dry_run
         self._patience = patience
+        connection.execute("PRAGMA synchronous = NORMAL")  # what a power cut brings back expires again
 
     def expire(self, retention: RetentionConfig, now: int) -> Iterator[float]:
         """Project by project. Raises sqlite3.Error."""

@@ -15,8 +15,10 @@ from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
+from openfuse_collector.exporters.sqlite.locking import begin
 from openfuse_collector.exporters.sqlite.schema import migrate
 from openfuse_collector.exporters.sqlite.statements import entity_key
+from openfuse_collector.exporters.sqlite.wal import WriteAheadLog
 from openfuse_collector.signals import Origin, RawSpan
 from openfuse_collector.store.projector import Changes, Projector
 
@@ -28,8 +30,11 @@ class Store:
 
     def __init__(self, config: SqliteConfig, enrich: Enrich = enrich) -> None:
         self._connection = connect(config)
+        self._connection.execute("PRAGMA busy_timeout = 0")  # see `locking`
+        self._patience = config.busy_timeout
         self._path = Path(config.path)
         self._inode: int | None = self._path.stat().st_ino
+        self.log = WriteAheadLog(self._connection, self._path, config.wal_size)
         self._projector = Projector(self._history, enrich, config.fold_cache_size)
         self._data_version = -1
         self._keys: dict[Entity, int] = {}
@@ -70,7 +75,7 @@ class Store:
     def copy(self, letters: Iterable[DeadLetter], gone: Iterable[str] = ()) -> None:
         """Keep copies of dead letters, and none of those that were replayed or dropped, in a transaction of their own."""
         with self._connection:  # commits, or rolls back when something raises
-            self._connection.execute("BEGIN IMMEDIATE")
+            begin(self._connection, self._patience)
             self._connection.executemany(statements.ADD_DEAD_LETTER, map(statements.dead_letter_row, letters))
             self._connection.executemany(statements.REMOVE_DEAD_LETTER, ((id,) for id in gone))
 
@@ -93,7 +98,7 @@ class Store:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, what is remembered of entities included."""
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
+        begin(connection, self._patience)
         try:
             yield connection
             crash_point("sqlite.commit.before")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import grpc
 import grpc.aio
@@ -15,7 +16,8 @@ from openfuse_collector.receivers.otlp import grpc as grpc_module
 from openfuse_collector.receivers.otlp import http as http_module
 
 
-async def half(running: Running) -> tuple[Raw, bytes]:
+@asynccontextmanager
+async def half(running: Running) -> AsyncIterator[tuple[Raw, bytes]]:
     """A connection on which the first half of a request was sent and has been read, and the other half."""
     body = export().SerializeToString()
     raw = await connect(running)
@@ -23,29 +25,31 @@ async def half(running: Running) -> tuple[Raw, bytes]:
     async with asyncio.timeout(30):
         while not running.receiver._shared.in_flight.used:
             await asyncio.sleep(0)
-    return raw, body[len(body) // 2 :]
+    yield raw, body[len(body) // 2 :]
+    raw.writer.close()
+    await raw.writer.wait_closed()
 
 
 async def test_a_half_read_body_is_answered_with_a_retryable_status(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_module, "GRACE", 1e6)
-    raw, _ = await half(running)
-    async with asyncio.timeout(60):
-        await running.receiver.shutdown()
-    status, _, headers = await raw.answer()
+    async with half(running) as (raw, _):
+        async with asyncio.timeout(60):
+            await running.receiver.shutdown()
+        status, _, headers = await raw.answer()
     assert (status, headers["Content-Type"]) == (503, PROTOBUF)
     assert int(headers["Retry-After"]) >= 1
     assert not running.intake.kept
 
 
 async def test_a_body_that_arrives_in_the_last_moment_is_kept(running: Running) -> None:
-    raw, rest = await half(running)
-    shutdown = asyncio.create_task(running.receiver.shutdown())
-    await asyncio.sleep(0)
-    raw.writer.write(rest)
-    assert (await raw.answer())[0] == 200
-    await shutdown
+    async with half(running) as (raw, rest):
+        shutdown = asyncio.create_task(running.receiver.shutdown())
+        await asyncio.sleep(0)
+        raw.writer.write(rest)
+        assert (await raw.answer())[0] == 200
+        await shutdown
     assert len(running.intake.kept) == 1
 
 

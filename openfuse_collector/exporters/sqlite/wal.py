@@ -1,0 +1,64 @@
+"""The write-ahead log of the embedded store, and how it stays small while others use the file too.
+
+SQLite folds the log into the file at a commit, and begins it anew when everything in it is folded and nobody reads from it at that
+moment. With a second busy connection, such as retention beside a full load, that moment never comes: each commit folds some more
+and the log grows without end ("checkpoint starvation", https://sqlite.org/wal.html#avoiding_excessively_large_wal_files).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+from openfuse_collector.exporters.sqlite.locking import LOOK_AGAIN
+
+ROOM = 1.5
+"""The log may be so many times as large as configured before others are made to wait for it: a commit writes beyond the mark."""
+
+BESIDE = 4
+"""A command folds the log only when it is so many times as large: a collector that runs does it before."""
+
+PATIENCE = 1.0
+"""Seconds that others at the file are waited for."""
+
+PAUSE = 20.0
+"""Seconds until the next attempt after one in vain: a reader that never ends costs the pipeline a twentieth."""
+
+
+class WriteAheadLog:
+    """The log of one writing connection in autocommit mode; `bound` is its size in bytes as configured."""
+
+    def __init__(self, connection: sqlite3.Connection, store: Path, bound: int) -> None:
+        self._connection = connection
+        self._path = store.with_name(f"{store.name}-wal")
+        self._bound = bound
+        self._next = 0.0
+
+    @property
+    def size(self) -> int:
+        """Bytes; 0 where there is none."""
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def hold(self) -> bool:
+        """Begin a log that is too large anew. False when others did not let go of it for `PATIENCE` seconds.
+
+        To be called between transactions. Raises sqlite3.Error.
+        """
+        if self.size <= ROOM * self._bound or time.monotonic() < self._next:
+            return True
+        deadline = time.monotonic() + PATIENCE
+        while self._busy():
+            if time.monotonic() > deadline:
+                self._next = time.monotonic() + PAUSE
+                return False
+            time.sleep(LOOK_AGAIN)
+        return True
+
+    def _busy(self) -> bool:
+        """Fold what can be folded, and begin anew where nobody is in the way."""
+        (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return bool(busy)
