@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import structlog
 from structlog.testing import capture_logs
 
 from openfuse_collector.errors import PartialError, RetryableError
 from openfuse_collector.pipeline.outage import Outage
-from openfuse_collector.signals import Batch
-from openfuse_collector.testing.machine import Surroundings, deliver
+from openfuse_collector.signals import Batch, Delivery
+from openfuse_collector.testing.machine import Surroundings
 from tests.builders import batch, event, item
 
 
@@ -60,8 +62,11 @@ def test_a_destination_that_takes_part_of_a_batch_is_no_longer_away() -> None:
                 raise answer
 
     surroundings = Surroundings()
-    with capture_logs() as logs, surroundings.worker(Destination()) as worker:  # type: ignore[arg-type]
-        deliver(worker, iter([batch(item([event("a")])), batch(item([event("b")]))]))
+    with capture_logs() as logs, surroundings.worker(Destination(), 60.0) as worker:  # type: ignore[arg-type]
+        for name in ("a", "b"):
+            finished = Event()
+            worker.consume(batch(item([event(name)]), delivery=Delivery(finished.set)))
+            assert finished.wait(60)
     surroundings.close()
     assert [line["attempts"] for line in logs if line["event"] == "exporting works again"] == [1]
     assert logs[1]["event"] == "exporting works again"
