@@ -8,20 +8,16 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from openfuse_collector.component import Intake, Settings
-from openfuse_collector.config.types import Address
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.receivers.langfuse import METRICS
 from openfuse_collector.receivers.langfuse.answers import reply
 from openfuse_collector.receivers.langfuse.api import LangfuseApi
 from openfuse_collector.receivers.langfuse.config import LangfuseConfig
 from openfuse_collector.receivers.langfuse.routes import langfuse_routes
-from openfuse_collector.receivers.requests.body import Arriving
+from openfuse_collector.receivers.requests.server import HttpServer
 
-GRACE = 5.0
-"""Seconds requests under way get at shutdown."""
 DRAIN = 2.0
 """Seconds appends whose client has left get at shutdown."""
-_READ_BUFFER = 256 * 1024
 
 
 class LangfuseReceiver:
@@ -29,11 +25,12 @@ class LangfuseReceiver:
 
     def __init__(self, settings: Settings, config: LangfuseConfig, intake: Intake) -> None:
         self._settings = settings
-        self._endpoint = config.endpoint
         self._api = LangfuseApi(settings, config, intake)
-        self._runner: web.AppRunner | None = None
+        self._server: HttpServer | None = None
         if config.endpoint is None:
             settings.http_port.offer(self.routes())
+        else:
+            self._server = HttpServer(config.endpoint, self.routes(), [_unknown_paths])
         name = "openfuse_receiver_in_flight_bytes"
         gauge = settings.metrics.gauge(name, METRICS[name], ("receiver",))
         gauge.labels(str(settings.id)).set_function(lambda: self._api.in_flight.used)
@@ -45,43 +42,26 @@ class LangfuseReceiver:
     @property
     def port(self) -> int:
         """The port of the receiver's own server, also when the configuration left the choice to the system."""
-        assert self._runner is not None
-        return int(self._runner.addresses[0][1])
+        assert self._server is not None
+        return self._server.port
 
     async def start(self) -> None:
         """Listen, where there is an endpoint. Raises CollectorError when the address cannot be had."""
-        if self._endpoint is not None:
-            await self._listen(self._endpoint)
+        if self._server is None:
+            return
+        try:
+            await self._server.start()
+        except CollectorError as error:
+            raise CollectorError(f"receivers::{self._settings.id}: {error}") from error
+        self._settings.log.info("listening", transport="http", endpoint=str(self._api.config.endpoint))
 
     async def shutdown(self) -> None:
         """Stop listening, let requests under way finish within a few seconds."""
         self._api.stopping = True
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._server is not None:
+            await self._server.stop()
         await self._api.appends.drain(DRAIN)
         self._api.threads.shutdown(wait=False)
-
-    async def _listen(self, endpoint: Address) -> None:
-        app = web.Application(middlewares=[_unknown_paths])
-        app.add_routes(self.routes())
-        Arriving.of(app)
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            auto_decompress=False,  # it would inflate without a bound
-            read_bufsize=_READ_BUFFER,
-            shutdown_timeout=GRACE,
-        )
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, endpoint.host, endpoint.port).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            self._runner = None
-            raise CollectorError(
-                f"receivers::{self._settings.id}: cannot listen on {endpoint}: {error.strerror}"
-            ) from error
-        self._settings.log.info("listening", transport="http", endpoint=str(endpoint))
 
 
 @web.middleware

@@ -14,7 +14,7 @@ from openfuse_collector.receivers.otlp.ingest import Ingest, Shared
 
 if TYPE_CHECKING:
     from openfuse_collector.receivers.otlp.grpc import GrpcServer
-    from openfuse_collector.receivers.otlp.http import HttpServer
+    from openfuse_collector.receivers.requests.server import HttpServer
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (to warn of it)
 
@@ -72,10 +72,10 @@ class OtlpReceiver:
 
             made["grpc"] = GrpcServer(protocols.grpc, Ingest(self._shared, "grpc")), protocols.grpc.endpoint
         if protocols.http is not None:
-            from openfuse_collector.receivers.otlp.http import HttpServer
+            from openfuse_collector.receivers.otlp.http import http_server
             from openfuse_collector.receivers.otlp.routes import otlp_routes
 
             routes = otlp_routes(Ingest(self._shared, "http"), protocols.http)
             guests = self._settings.http_port.take()
-            made["http"] = HttpServer(protocols.http, [*routes, *guests]), protocols.http.endpoint
+            made["http"] = http_server(protocols.http, [*routes, *guests]), protocols.http.endpoint
         return made

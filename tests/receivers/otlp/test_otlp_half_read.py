@@ -13,7 +13,7 @@ from otlp_harness import EXPORT, PROTOBUF, Running, export
 from test_otlp_http_wire import Raw, connect, head
 
 from openfuse_collector.receivers.otlp import grpc as grpc_module
-from openfuse_collector.receivers.otlp import http as http_module
+from openfuse_collector.receivers.requests import server as http_module
 
 
 @asynccontextmanager
