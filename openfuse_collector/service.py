@@ -25,6 +25,7 @@ from openfuse_collector.config.types import Duration
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.journal import Journal, JournalConfig
 from openfuse_collector.journal.crashing_files import disk
+from openfuse_collector.listening import cannot_listen
 from openfuse_collector.memory import MemoryLimiter, limits_of
 from openfuse_collector.memory.allocator import tune
 from openfuse_collector.memory.available import available_memory, physical_memory
@@ -293,9 +294,14 @@ class Service:
         except OSError as error:
             if config.address != MetricsConfig().address:
                 raise CollectorError(
-                    f"service::telemetry::metrics::address: cannot listen on {config.address}: {error.strerror}"
+                    f"service::telemetry::metrics::address: {cannot_listen(config.address, error)}"
                 ) from error
-            self._log.warning("metrics are not served", address=str(config.address), error=error.strerror)
+            self._log.warning(
+                "metrics are not served",
+                address=str(config.address),
+                error=error.strerror,
+                remedy="set service::telemetry::metrics::address, or its level to none",
+            )
             return lambda: None
 
 

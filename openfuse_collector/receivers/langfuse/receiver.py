@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 from openfuse_collector.component import Intake, Settings
 from openfuse_collector.config.types import Address
 from openfuse_collector.errors import CollectorError
+from openfuse_collector.listening import cannot_listen
 from openfuse_collector.receivers.langfuse import METRICS
 from openfuse_collector.receivers.langfuse.answers import reply
 from openfuse_collector.receivers.langfuse.api import LangfuseApi
@@ -78,9 +79,7 @@ class LangfuseReceiver:
         except OSError as error:
             await self._runner.cleanup()
             self._runner = None
-            raise CollectorError(
-                f"receivers::{self._settings.id}: cannot listen on {endpoint}: {error.strerror}"
-            ) from error
+            raise CollectorError(f"receivers::{self._settings.id}: {cannot_listen(endpoint, error)}") from error
         self._settings.log.info("listening", transport="http", endpoint=str(endpoint))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from openfuse_collector.errors import CollectorError
+from openfuse_collector.listening import cannot_listen
 from openfuse_collector.receivers.otlp.body import Arriving
 from openfuse_collector.receivers.otlp.config import HttpConfig
 from openfuse_collector.receivers.otlp.cors import cors_middleware
@@ -53,7 +53,7 @@ class HttpServer:
         try:
             await web.TCPSite(self._runner, config.endpoint.host, config.endpoint.port, ssl_context=tls).start()
         except OSError as error:
-            raise CollectorError(f"cannot listen on {config.endpoint}: {error.strerror}") from error
+            raise cannot_listen(config.endpoint, error) from error
 
     async def stop(self) -> None:
         """Stop listening, let requests under way finish."""
