@@ -180,7 +180,11 @@ class Service:
             self._log.info(
                 "everything is ready", version=__version__, pid=os.getpid(), seconds=round(time.monotonic() - began, 3)
             )
-            self._log.info("shutting down", signal=await stop)
+            self._log.info(
+                "shutting down, a second signal ends it at once",
+                signal=await stop,
+                at_most=Duration(patience).written(),
+            )
         finally:
             self._health.set(ready=False)
             if replay is not None:
