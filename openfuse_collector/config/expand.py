@@ -136,7 +136,7 @@ class _Expansion:
         if text is None:
             message = (
                 f"the environment variable {name} is not set and the reference has no default: "
-                f"nothing stands in its place; ${{env:{name}:-…}} would give a default"
+                f"nothing stands in its place; set it, or write ${{env:{name}:-default}}"
             )
             self._warnings.append(Problem(place.at, place.path, message))
             return None

@@ -120,7 +120,7 @@ def test_an_unset_variable_is_a_warning_and_null() -> None:
     assert (node.plain(), problems) == ({"a": {"b": None}}, [])
     assert warnings == [
         "c.yaml:2: a::b: the environment variable UNSET is not set and the reference has no default: "
-        "nothing stands in its place; ${env:UNSET:-…} would give a default"
+        "nothing stands in its place; set it, or write ${env:UNSET:-default}"
     ]
 
 
