@@ -25,6 +25,7 @@ from openfuse_collector.dead_letters.replay import Replay
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.journal import Journal, JournalConfig
 from openfuse_collector.journal.crashing_files import disk
+from openfuse_collector.listening import cannot_listen
 from openfuse_collector.memory import MemoryLimiter, limits_of
 from openfuse_collector.memory.allocator import tune
 from openfuse_collector.memory.available import available_memory, physical_memory
@@ -121,7 +122,11 @@ class Service:
         )
         try:
             await self._begin(journal, began)
-            self._log.info("shutting down", signal=await stop)
+            self._log.info(
+                "shutting down, a second signal ends it at once",
+                signal=await stop,
+                at_most=Duration(self._patience).written(),
+            )
         finally:
             await self._end()
             for watch in watches:
@@ -253,9 +258,14 @@ class Service:
         except OSError as error:
             if config.address != MetricsConfig().address:
                 raise CollectorError(
-                    f"service::telemetry::metrics::address: cannot listen on {config.address}: {error.strerror}"
+                    f"service::telemetry::metrics::address: {cannot_listen(config.address, error)}"
                 ) from error
-            self._log.warning("metrics are not served", address=str(config.address), error=error.strerror)
+            self._log.warning(
+                "metrics are not served",
+                address=str(config.address),
+                error=error.strerror,
+                remedy="set service::telemetry::metrics::address, or its level to none",
+            )
             return lambda: None
 
 

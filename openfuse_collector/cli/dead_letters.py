@@ -163,7 +163,9 @@ def _file(directory: Path) -> Iterator[LetterFile | None]:
             return
         with closing(file):
             yield file
-    except (sqlite3.Error, OSError) as error:
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or directory}: {error.strerror or error}") from error
+    except sqlite3.Error as error:
         raise click.ClickException(f"{directory}: {error}") from error
 
 

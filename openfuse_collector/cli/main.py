@@ -56,6 +56,18 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, with a word on options that belong to a command; the OpenTelemetry Collector takes them without one."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name not in ("--config", "--set"):
+                raise
+            command = next((arg for arg in given if arg in COMMANDS), "run")
+            hint = f"{error.option_name} comes after the command: openfuse-collector {command} {error.option_name} …"
+            raise click.UsageError(hint, ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list under `--help`, from the table alone."""
         with formatter.section("Commands"):

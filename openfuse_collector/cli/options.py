@@ -42,6 +42,20 @@ format_option = click.option(
 """`--format`, which the command takes as `form`."""
 
 
+class ConfigCommand(click.Command):
+    """A command whose subject is the configuration: a file that stands alone is told the option it belongs to."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it."""
+        files = [arg for arg in args if arg.endswith((".yaml", ".yml"))]
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if files and "unexpected extra argument" in error.message:
+                raise click.UsageError(f"{error.message}: write --config {files[-1]}", ctx) from None
+            raise
+
+
 def config_options(command: F) -> F:
     """Adds `--config` and `--set`; the command takes them as `sources` and `sets`."""
     return _config(_set(command))

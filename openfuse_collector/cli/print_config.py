@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from openfuse_collector.cli.options import config_options, load_config
+from openfuse_collector.cli.options import ConfigCommand, config_options, load_config
 
 
-@click.command()
+@click.command(cls=ConfigCommand)
 @config_options
 @click.option(
     "--mode",

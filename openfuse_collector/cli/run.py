@@ -7,10 +7,10 @@ import sys
 
 import click
 
-from openfuse_collector.cli.options import config_options, load_config
+from openfuse_collector.cli.options import ConfigCommand, config_options, load_config
 
 
-@click.command()
+@click.command(cls=ConfigCommand)
 @config_options
 def run(sources: tuple[str, ...], sets: tuple[str, ...]) -> None:
     """Receive, journal, map and store until stopped.

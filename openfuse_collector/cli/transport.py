@@ -78,6 +78,8 @@ class HttpTransport:
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             said = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            if type(error) is http.client.BadStatusLine:  # its text would be the bytes that came
+                said = "the answer is no HTTP; does the port speak gRPC? --protocol grpc sends that"
             return Outcome(Fate.RETRY, f"{self._connection.host}:{self._connection.port}: {said}", answered=False)
         return _http_outcome(response, answer, encoding)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from openfuse_collector.cli.options import config_options, load_config
+from openfuse_collector.cli.options import ConfigCommand, config_options, load_config
 
 
-@click.command()
+@click.command(cls=ConfigCommand)
 @config_options
 def validate(sources: tuple[str, ...], sets: tuple[str, ...]) -> None:
     """Check a configuration without starting anything.

@@ -134,7 +134,10 @@ class _Expansion:
             return None
         text = os.environ.get(name, default)
         if text is None:
-            message = f"the environment variable {name} is not set and the reference has no default: the value is null"
+            message = (
+                f"the environment variable {name} is not set and the reference has no default: "
+                f"nothing stands in its place; set it, or write ${{env:{name}:-default}}"
+            )
             self._warnings.append(Problem(place.at, place.path, message))
             return None
         uri = f"env:{name}" if name in os.environ else f"env:{rest}"  # a default may name the same variable again

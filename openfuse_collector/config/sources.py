@@ -49,6 +49,9 @@ def _read(source: str, problems: list[Problem]) -> Node | None:
 
 
 def _read_file(path: str, problems: list[Problem]) -> Node | None:
+    if not path:  # a shell variable that was not set, as a rule
+        problems.append(Problem(Position("--config"), (), "names nothing: write --config path.yaml"))
+        return None
     try:
         text = FilePath(path).read_bytes().decode("utf-8-sig")
     except OSError as error:

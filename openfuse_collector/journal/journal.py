@@ -17,7 +17,7 @@ from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.config import JournalConfig
 from openfuse_collector.journal.cursors import GRACE, Cursors, beginning
 from openfuse_collector.journal.damage import DamageReport
-from openfuse_collector.journal.errors import JournalError
+from openfuse_collector.journal.errors import JournalError, unusable
 from openfuse_collector.journal.figures import Figures
 from openfuse_collector.journal.files import Files, OsFiles
 from openfuse_collector.journal.home import Home
@@ -114,7 +114,7 @@ class Journal:
                 home.leave()
                 raise
         except OSError as error:
-            raise JournalError(f"cannot use journal directory {directory}: {error}") from error
+            raise JournalError(unusable(directory, error)) from error
         journal._writer.start()
         return journal
 

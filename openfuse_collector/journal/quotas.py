@@ -154,22 +154,35 @@ class Quotas:
                 return
 
     def _give_up(self, pipeline: Bounded, segment: Segment) -> None:
-        name, cursor = pipeline.name, self._cursors.offset(pipeline.name) or 0
-        taken = pipeline.reader.skip_to(segment.end)  # it is on its way, and arrives when the destination is back
-        requests = self._pass(pipeline, max(cursor, segment.base, taken), segment.end)
+        name = pipeline.name
+        begin = max(self._cursors.offset(name) or 0, segment.base)
+        # What has been read already is on its way, and arrives when the destination is back and the process lives that long.
+        taken = pipeline.reader.skip_to(segment.end)
+        unread = min(max(begin, taken), segment.end)
+        requests = self._pass(pipeline, unread, segment.end)
         crash_point("journal.give_up.before")
         self._cursors.move(name, segment.end)
         crash_point("journal.give_up.after")
         self._given_up.labels(name).inc(requests)
-        self._given_up_bytes.labels(name).inc(segment.end - max(cursor, segment.base))
-        self._log.error(
-            name,
-            "a pipeline gives up its oldest requests: its destination is away for longer than its quota lasts",
-            pipeline=name,
-            requests=requests,
-            bytes=segment.size,
-            remedy=f"see why its exporter fails, or raise service::pipelines::{name}::max_backlog",
-        )
+        self._given_up_bytes.labels(name).inc(segment.end - unread)
+        remedy = f"see why its exporter fails, or raise service::pipelines::{name}::max_backlog"
+        if unread > begin:
+            self._log.warning(
+                (name, "read"),
+                "the oldest requests of a pipeline that parks are in memory alone: a crash would lose them to its destination",
+                pipeline=name,
+                bytes=unread - begin,
+                remedy=remedy,
+            )
+        if requests:
+            self._log.error(
+                (name, "unread"),
+                "a pipeline gives up its oldest requests: its destination is away for longer than its quota lasts",
+                pipeline=name,
+                requests=requests,
+                bytes=segment.end - unread,
+                remedy=remedy,
+            )
 
     def _pass(self, pipeline: Bounded, start: int, end: int) -> int:
         """Tell of the records of a pipeline in a part of the log; returns how many there are."""

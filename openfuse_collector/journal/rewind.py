@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from openfuse_collector.journal.cursors import Cursors
-from openfuse_collector.journal.errors import JournalError
+from openfuse_collector.journal.errors import JournalError, unusable
 from openfuse_collector.journal.files import Files, OsFiles, read_whole
 from openfuse_collector.journal.record import decode_origin
 from openfuse_collector.journal.recovery import INSTANCE, find_segments, take_lock
@@ -95,7 +95,7 @@ def stopped(
     try:
         yield StoppedJournal(directory, files, log, clock)
     except OSError as error:
-        raise JournalError(f"cannot use journal directory {directory}: {error}") from error
+        raise JournalError(unusable(directory, error)) from error
     finally:
         files.close(lock)
 

@@ -114,7 +114,7 @@ class ExporterWorker:
             getattr(self._exporter, "idle", lambda: None)()
         except Exception as error:
             self._log.warning(
-                "idle", "nothing was done while idle, will retry", error=f"{type(error).__name__}: {error}"
+                "idle", "what is done between batches failed, will retry", error=f"{type(error).__name__}: {error}"
             )
 
     def _finish(self, batch: Batch) -> None:

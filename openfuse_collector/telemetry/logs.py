@@ -11,6 +11,7 @@ from typing import Any, Literal, TextIO, cast
 import structlog
 
 from openfuse_collector.config.nodes import printable
+from openfuse_collector.telemetry.nonsense import NoNonsense
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -83,7 +84,7 @@ def _take_over(
 ) -> None:
     """Render what libraries log through the standard library as our own lines are."""
     handler = logging.StreamHandler(cast("TextIO", LossyStream(sys.stderr)))
-    handler.addFilter(_no_traceback_for_nonsense)
+    handler.addFilter(NoNonsense())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*head, structlog.stdlib.add_logger_name],
@@ -91,12 +92,3 @@ def _take_over(
         )
     )
     logging.basicConfig(level=level, handlers=[handler])
-
-
-def _no_traceback_for_nonsense(record: logging.LogRecord) -> bool:
-    """What arrives on an HTTP port and is no HTTP is the sender's mistake, not a bug of the server: one line, without the stack."""
-    error = record.exc_info[1] if record.exc_info else None
-    if type(error).__module__ == "aiohttp.http_exceptions":
-        record.msg, record.args = f"{record.getMessage()}: {' '.join(str(error).split())[:200]}", None
-        record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
-    return True

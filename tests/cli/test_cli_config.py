@@ -67,6 +67,25 @@ def test_a_mistyped_command_is_answered_with_the_nearest() -> None:
     assert 'did you mean "validate"?' in call("validat").stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (["run", "my.yaml"], "write --config my.yaml"),
+        (["validate", "--set", "a=b", "my.yml"], "write --config my.yml"),
+        (["--config", "my.yaml"], "--config comes after the command: openfuse-collector run --config …"),
+        (["--set", "a=b", "validate"], "--set comes after the command: openfuse-collector validate --set …"),
+    ],
+)
+def test_habits_of_other_programs_are_answered_with_ours(arguments: list[str], remedy: str) -> None:
+    result = call(*arguments)
+    assert (result.exit_code, remedy in result.stderr) == (2, True), result.stderr
+
+
+def test_other_wrong_usage_is_left_to_click() -> None:
+    assert "--config" not in call("run", "x").stderr.replace("--help", "")
+    assert "No such option: --nope" in call("--nope").stderr or "No such option '--nope'" in call("--nope").stderr
+
+
 def test_the_default_configuration_is_valid() -> None:
     result = call("validate")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "configuration is valid\n", "")

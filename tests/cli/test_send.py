@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +30,7 @@ from openfuse_collector.cli.replay import Encoding, as_protobuf, json_mapping, r
 from openfuse_collector.cli.send import send
 from openfuse_collector.cli.transport import Fate, Outcome, send_until_answered
 from openfuse_collector.cli.views.counted import counted
+from tests.collector_process import CollectorProcess
 
 TRACE, SPAN, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "00f067aa0ba902b7"
 
@@ -222,6 +223,13 @@ def test_nobody_there_is_given_up_after_the_patience(kept: Path) -> None:
     sent = run(kept / "deep" / "001.traces.pb", "--endpoint", gone, "--retry-for", "0")
     assert (sent.exit_code, "gave up after 0s: 127.0.0.1:" in sent.stderr) == (1, True)
     assert "Errno" not in sent.stderr
+
+
+def test_http_to_a_grpc_port_says_so(kept: Path, start_collector: Callable[..., CollectorProcess]) -> None:
+    port = start_collector().grpc_port
+    sent = run(kept / "deep" / "001.traces.pb", "--endpoint", f"http://localhost:{port}", "--retry-for", "0")
+    assert (sent.exit_code, "does the port speak gRPC? --protocol grpc sends that" in sent.stderr) == (1, True)
+    assert sent.stderr.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize("protocol", ["as-kept", "grpc"])

@@ -359,6 +359,15 @@ def test_no_width_breaks_the_layout(width: int) -> None:
     assert listed[1].startswith("2026-11-21 12:00:00")
 
 
+@pytest.mark.parametrize("id", ["0af7651916cd43dd8448eb211c80319c", "1aff5d1c-be57-486e-93d9-8afc1c366e16", "x" * 60])
+def test_an_id_is_whole_or_visibly_cut(id: str) -> None:
+    """Commands that delete want it whole. SDKs make OpenTelemetry's 32 digits, or UUIDs; what users choose may be longer."""
+    trace = Trace("default", id, NOON, "chat", None, None, "default", None, None, None, None, None, None)
+    line = trace_lines([trace], {}, 120, UTC)[1].plain
+    assert (f" {id} " in line) is (len(id) <= 36)
+    assert ("…" in line) is (len(id) > 36)
+
+
 @pytest.mark.parametrize(
     ("width", "titles"),
     [

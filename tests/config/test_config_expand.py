@@ -119,7 +119,8 @@ def test_an_unset_variable_is_a_warning_and_null() -> None:
     node, problems, warnings = expanded("a:\n  b: ${env:UNSET}\n")
     assert (node.plain(), problems) == ({"a": {"b": None}}, [])
     assert warnings == [
-        "c.yaml:2: a::b: the environment variable UNSET is not set and the reference has no default: the value is null"
+        "c.yaml:2: a::b: the environment variable UNSET is not set and the reference has no default: "
+        "nothing stands in its place; set it, or write ${env:UNSET:-default}"
     ]
 
 

@@ -100,3 +100,8 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Any) -> None:
     path = tmp_path / "bom.yaml"
     path.write_bytes(b"\xef\xbb\xbfa: 1\n")
     assert read([str(path)]) == ({"a": 1}, [])
+
+
+@pytest.mark.parametrize("source", ["", "file:"])
+def test_a_source_that_names_nothing(source: str) -> None:
+    assert read([source]) == ({}, ["--config: names nothing: write --config path.yaml"])

@@ -28,6 +28,7 @@ PACKAGE = CHECKOUT / "openfuse_collector"
 METRICS_PAGE = (CHECKOUT / "docs" / "metrics.md").read_text()
 COMMANDS_PAGE = (CHECKOUT / "docs" / "commands.md").read_text()
 CONFIGURATION_PAGE = (CHECKOUT / "docs" / "configuration.md").read_text()
+RELIABILITY_PAGE = (CHECKOUT / "docs" / "reliability.md").read_text()
 
 FACTORIES = [factory(kind, name) for kind, name in BUILT_IN]
 METRIC = re.compile(r"(?:otelcol|openfuse)_[a-z_]+")
@@ -131,6 +132,31 @@ def test_the_metrics_page_names_nothing_that_is_gone() -> None:
         name for path in PACKAGE.rglob("*.py") for name in METRIC.findall(path.read_text())
     } | metrics()
     assert sorted(documented_metrics() - mentioned_in_source) == []
+
+
+def documented_log_lines() -> list[str]:
+    """What stands in code type in the third column of the table of counters and log lines."""
+    table = RELIABILITY_PAGE.partition("| Happening | Counter |")[2].partition("\n\n")[0]
+    return [line for row in table.splitlines()[2:] for line in re.findall(r"`([^`]+)`", row.split(" | ")[-1])]
+
+
+def written_texts() -> set[str]:
+    """Every text and f-string of the source up to a colon as a regular expression, of those that say something themselves."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            texts = [str(part.value) if isinstance(part, ast.Constant) else None for part in parts]
+            if sum(len(text) for text in texts if text) >= 8:
+                whole = "".join(".+" if text is None else re.escape(text) for text in texts)
+                found.add(whole.partition(re.escape(": "))[0])
+    return found
+
+
+def test_log_lines_of_the_reliability_page_are_written() -> None:
+    written, lines = [re.compile(text) for text in written_texts()], documented_log_lines()
+    assert len(lines) > 10
+    assert [line for line in lines if not any(text.fullmatch(line) for text in written)] == []
 
 
 def alert_rules() -> list[dict[str, object]]:

@@ -94,7 +94,9 @@ def test_a_read_only_journal(start_collector: Start, requests: list[Request], cl
 def test_a_journal_that_cannot_be_made_is_a_clear_error(start_collector: Start, tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("not a directory")
-    with pytest.raises(AssertionError, match=r"exit code 1(.|\n)*cannot use journal directory"):
+    with pytest.raises(
+        AssertionError, match=r"exit code 1(.|\n)*cannot use journal directory(.|\n)*service::journal::directory"
+    ):
         start_collector(sets={"service.journal.directory": str(in_the_way / "journal")})
 
 

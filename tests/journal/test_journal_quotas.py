@@ -94,6 +94,26 @@ async def test_a_record_is_either_taken_or_given_up() -> None:
         assert sorted(item.position for item in [*lost, *taken]) == [item.position for item in drain(store)]
 
 
+async def test_what_has_been_read_is_not_counted_as_given_up() -> None:
+    """It is on its way to the destination; only a crash would lose it, which the log says."""
+    lost: list[Item] = []
+    with Opened(DIRECTORY, SimulatedDisk(), max_size=4 * MIB) as opened:
+        store = opened.journal.reader("store", start=None, wants=everything)
+        away = opened.journal.reader("away", start=None, wants=everything, quota=Quota(MIB, True, lost.append))
+        await fill(opened, 4)
+        on_their_way = len(payloads(away))
+        for _ in range(4):
+            await fill(opened, 4)
+            finish(opened, store)
+        kept = len(payloads(away))
+        assert (on_their_way, on_their_way + len(lost) + kept) == (4, 20)
+        assert opened.sample("openfuse_pipeline_given_up_requests_total", pipeline="away") == len(lost) > 0
+        lost_bytes = opened.sample("openfuse_pipeline_given_up_bytes_total", pipeline="away")
+        assert len(lost) * len(RECORD) < lost_bytes < (len(lost) + 1) * len(RECORD)
+        assert sum(line["requests"] for line in opened.events("gives up its oldest requests")) > 0
+        assert opened.events("are in memory alone")[0]["bytes"] > 0
+
+
 async def test_what_the_store_still_needs_is_not_given_up() -> None:
     """It would free nothing."""
     with Opened(DIRECTORY, SimulatedDisk(), max_size=8 * MIB) as opened:

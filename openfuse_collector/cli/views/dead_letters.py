@@ -59,7 +59,7 @@ def letter_lines(id: str, letter: DeadLetter, zone: tzinfo | None = None) -> Ite
         "project": origin.project_id,
         "received": f"{clock(origin.received_at // 1_000_000, zone)} by {origin.receiver}{_sender(origin)}",
         "signal": str(letter.signal),
-        "size": size(len(letter.payload)),
+        "size": size(letter.size),
     }
     for title, value in head.items():
         yield f"{title + ':':<11}{clean(value)}"

@@ -11,9 +11,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from openfuse_collector.cli.views.counted import counted
 from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.store.rebuild import PICO, Report
+from openfuse_collector.telemetry.limited import Seldom
 
-LOGGED_STEP = 0.1
-"""Share of a step between two log lines."""
+LOGGED_EVERY = 5.0
+"""Seconds between two log lines of a step."""
 
 SHOWN_FAILURES = 10
 
@@ -32,10 +33,10 @@ def follow(step: str, shares: Iterable[float], log: structlog.stdlib.BoundLogger
 
 
 def _log_progress(step: str, shares: Iterable[float], log: structlog.stdlib.BoundLogger) -> None:
-    logged = 0.0
+    """A line at the beginning and every few seconds: a step that is over at once has one."""
+    seldom = Seldom(LOGGED_EVERY)
     for share in shares:
-        if share - logged >= LOGGED_STEP:
-            logged = share
+        if seldom.due(step) is not None:
             log.info(step, percent=round(100 * share))
 
 

@@ -47,7 +47,7 @@ def columns(zone: tzinfo | None, several_projects: bool) -> list[Column]:
     """The columns in order; `most` is the widest a cell may be."""
     made = [
         Column("time", lambda trace, _: clock(trace.timestamp, zone), style="dim"),
-        Column("id", lambda trace, _: trace.id[:32], most=32, style="cyan"),
+        Column("id", lambda trace, _: trace.id, most=36, style="cyan"),
         Column("name", lambda trace, _: trace.name or "", most=28),
         Column("user", lambda trace, _: trace.user_id or "", wide=110, most=14),
         Column("session", lambda trace, _: trace.session_id or "", wide=110, most=16),

@@ -13,8 +13,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlencode
 
+from openfuse_collector.certificates import certificates
 from openfuse_collector.config.types import Address
-from openfuse_collector.errors import CollectorError
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, cause_of_status
 
@@ -153,9 +153,8 @@ def _headers(config: GreptimedbConfig) -> dict[str, str]:
 def _context(config: GreptimedbConfig) -> ssl.SSLContext | None:
     if config.tls is None:
         return None
-    try:
-        context = ssl.create_default_context(cafile=config.tls.ca_file)
-        context.load_cert_chain(config.tls.cert_file, config.tls.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise CollectorError(f"tls: cannot use the certificate files: {error}") from error
+    tls = config.tls
+    with certificates(ca_file=tls.ca_file, cert_file=tls.cert_file, key_file=tls.key_file):
+        context = ssl.create_default_context(cafile=tls.ca_file)
+        context.load_cert_chain(tls.cert_file, tls.key_file)
     return context

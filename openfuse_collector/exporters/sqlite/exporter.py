@@ -39,7 +39,10 @@ class SqliteExporter:
         try:
             self._store = self._open()
         except (sqlite3.Error, OSError) as error:
-            raise CollectorError(f"exporters::{settings.id}: cannot open {config.path}: {error}") from error
+            raise CollectorError(
+                f"exporters::{settings.id}: cannot open {config.path}: {error}; "
+                "`path` must be a SQLite file, or none yet, in a directory this user may write to"
+            ) from error
         self._keeps_copies = settings.dead_letters.keep_copies(str(settings.id))
         self._upkeep = Upkeep(settings, config.retention, partial(SqliteOperations, config))
         metrics, id = settings.metrics, str(settings.id)

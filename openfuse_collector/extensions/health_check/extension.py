@@ -10,6 +10,7 @@ from aiohttp import web
 from openfuse_collector.component import Settings
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.extensions.health_check.config import HealthCheckConfig
+from openfuse_collector.listening import cannot_listen
 
 GRACE = 0.5
 """Seconds a question under way gets at shutdown, and a body nobody asked for: the answer takes none."""
@@ -35,9 +36,7 @@ class HealthCheck:
         try:
             await web.TCPSite(self._runner, endpoint.host, endpoint.port).start()
         except OSError as error:
-            raise CollectorError(
-                f"extensions::{self._settings.id}: cannot listen on {endpoint}: {error.strerror}"
-            ) from error
+            raise CollectorError(f"extensions::{self._settings.id}: {cannot_listen(endpoint, error)}") from error
 
     async def shutdown(self) -> None:
         """Stop listening."""

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
-from openfuse_collector.errors import CollectorError
+from openfuse_collector.listening import cannot_listen
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.pdata.exports import Export
 from openfuse_collector.pdata.forms import FORMS, Form
@@ -75,7 +75,7 @@ class GrpcServer:
                 return server.add_insecure_port(address)
             return server.add_secure_port(address, credentials)
         except RuntimeError as error:
-            raise CollectorError(f"cannot listen on {config.endpoint}: the address is in use or not ours") from error
+            raise cannot_listen(config.endpoint, None) from error
 
     def _export(self, form: Form) -> Call:
         """The Export method of a signal. No exception leaves it, since gRPC would answer UNKNOWN and the sender would drop its data."""

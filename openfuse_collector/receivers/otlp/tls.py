@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openfuse_collector.errors import CollectorError
+from openfuse_collector.certificates import certificates
 from openfuse_collector.receivers.otlp.config import TlsConfig
 
 if TYPE_CHECKING:
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
 def ssl_context(config: TlsConfig) -> ssl.SSLContext:
     """For the HTTP server. Raises CollectorError when a file cannot be used."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
+    with certificates(cert_file=config.cert_file, key_file=config.key_file, client_ca_file=config.client_ca_file):
         context.load_cert_chain(config.cert_file, config.key_file)
         if config.client_ca_file:
             context.load_verify_locations(config.client_ca_file)
             context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise CollectorError(f"tls: cannot use the certificate files: {error}") from error
     return context
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from openfuse_collector.config.types import Address
-from openfuse_collector.errors import CollectorError
+from openfuse_collector.listening import cannot_listen
 from openfuse_collector.receivers.requests.body import Arriving
 
 GRACE = 5.0
@@ -64,7 +64,7 @@ class HttpServer:
             await web.TCPSite(self._runner, endpoint.host, endpoint.port, ssl_context=context).start()
         except OSError as error:
             await self.stop()
-            raise CollectorError(f"cannot listen on {endpoint}: {error.strerror}") from error
+            raise cannot_listen(endpoint, error) from error
 
     async def stop(self) -> None:
         """Stop listening, let requests under way finish. Idempotent."""
