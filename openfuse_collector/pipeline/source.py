@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from itertools import repeat
 from threading import Event as Flag
 from threading import Thread
 from typing import Any
@@ -27,6 +28,22 @@ POLL = 0.25
 UNFINISHED = 2
 """Batches' worth of bytes (`max_bytes`) that may be unfinished before another batch is read. Full batches of spans of a few KB
 are smaller than that by far; requests of many MB travel one at a time."""
+
+FIRST = 256
+"""Items in the first batch after the start."""
+
+
+def batch_sizes(most: int) -> Iterator[int]:
+    """How many items batch after batch may have: few at first, then twice as many each time, up to `most`.
+
+    A process that dies again and again, out of memory for one, gets ahead by what it finishes in between; with full batches from the
+    start it might never finish one.
+    """
+    size = FIRST
+    while size < most:
+        yield size
+        size *= 2
+    yield from repeat(most)
 
 
 class Source:
@@ -104,12 +121,14 @@ class Source:
 
     def _feed(self) -> None:
         batching, read_to = self._batching, -1
+        sizes = batch_sizes(batching.max_items)
+        size = next(sizes)
         while not self._stopping.is_set():
             if not self.progress.wait_room(0 if self._pressed() else UNFINISHED * batching.max_bytes, POLL):
                 continue
             finishing = self._finishing.is_set()
             items, end = self._reader.take(
-                batching.max_items,
+                size,
                 batching.max_bytes,
                 0 if finishing else batching.timeout,
                 0 if finishing else POLL,
@@ -125,6 +144,7 @@ class Source:
                 continue
             crash_point("pipeline.read")
             self._following.consume(self._batch(items, end))
+            size = next(sizes)
             del items  # while it waits for more, nothing of the last batch is kept
 
     def _batch(self, items: list[Item], end: int) -> Batch:
