@@ -41,7 +41,7 @@ class BatchConfig:
     timeout: Duration = Duration(0.1)
     """A batch that is not full leaves after this long."""
     max_items: int = 2048
-    """Spans, log records or events."""
+    """Spans, log records or events; the first batches after a start have fewer, see `pipeline.source.batch_sizes`."""
     max_bytes: Size = Size(8 * MIB)
     """Payload bytes; a single larger request still travels, alone."""
 
