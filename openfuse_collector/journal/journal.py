@@ -124,7 +124,7 @@ class Journal:
         return self._tail.end
 
     async def append(self, origin: Origin, payload: bytes, data: Any) -> int:
-        """Keep one request; returns its offset once it is durable.
+        """Keep one request; returns its offset once it is durable, a moment later when its pipelines are far behind.
 
         Raises OverloadError at a bound or when the disk refuses (nothing was taken), PermanentError when the payload could
         never fit.
@@ -134,7 +134,12 @@ class Journal:
         if refusal is not None:
             raise self._writer.refuse(refusal)
         self._writer.submit(Pending(future, origin, encode_origin(origin), payload, data))
-        return await future
+        offset = await future
+        pause = self._quotas.pause(origin)
+        if pause:
+            self._figures.held_back.inc()
+            await asyncio.sleep(pause)
+        return offset
 
     def reader(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from openfuse_collector.config.types import MIB
 from openfuse_collector.crash_points import crash_point
 from openfuse_collector.journal.bounds import ORDINARY, Bounds, Refusal
 from openfuse_collector.journal.cache import DecodedCache
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 RETRY_AFTER = 2.0
 """Seconds senders of a pipeline that is full are asked to wait."""
+
+
+SLOWER = 16
+"""Answers to the senders of a pipeline are held back from this part of the backlog it may have on, the longer the further it is behind;"""
+SLOWER_AT_LEAST = 64 * MIB
+"""but never before it has so many bytes to work off, a quarter of a minute's work."""
+LONGEST_PAUSE = 0.2
+"""Seconds for which an answer is held back at twice that backlog and beyond."""
 
 
 class Quota(NamedTuple):
@@ -54,6 +63,7 @@ class Quotas:
         self._source = source
         self._cursors = cursors
         self._bounds = bounds
+        self._max_size = max_size
         self._parked_bound = max_size // 4
         self._log = Limited(log)
         self._pipelines: dict[str, Bounded] = {}
@@ -107,13 +117,26 @@ class Quotas:
         """
         for name, _, quota, _ in self._refusing_for(origin):
             backlog = self.backlog(name)
-            if backlog and backlog + size > (quota.max_backlog or 0):
+            if backlog and quota.max_backlog is not None and backlog + size > quota.max_backlog:
                 return Refusal(
                     "max_backlog",
                     f"pipeline {name} is {backlog} bytes behind (max_backlog {quota.max_backlog} bytes)",
                     RETRY_AFTER,
                 )
         return None
+
+    def pause(self, origin: Origin) -> float:
+        """Seconds for which the answer to a request is held back.
+
+        Keeping requests is far cheaper than what comes after it. Senders that wait for one answer before they send again, as SDKs do,
+        come down to the pace of the pipelines this way, long before they have to be refused.
+        """
+        pauses = (self._pause(name, quota) for name, _, quota, _ in self._refusing_for(origin))
+        return max(pauses, default=0.0)
+
+    def _pause(self, name: str, quota: Quota) -> float:
+        free = max(SLOWER_AT_LEAST, (quota.max_backlog or self._max_size) // SLOWER)
+        return LONGEST_PAUSE * min(1.0, max(0.0, self.backlog(name) / free - 1))
 
     def enforce(self) -> None:
         """Let pipelines that park give up what is beyond their quotas, and measure what is parked."""
@@ -134,8 +157,8 @@ class Quotas:
         made_by = origin.signal, origin.receiver
         found = self._refusing.get(made_by)
         if found is None:
-            bounded = [p for p in self._pipelines.values() if p.quota.max_backlog is not None and not p.quota.parks]
-            found = self._refusing[made_by] = [pipeline for pipeline in bounded if pipeline.wants(origin)]
+            refusing = (p for p in self._pipelines.values() if not p.quota.parks)
+            found = self._refusing[made_by] = [pipeline for pipeline in refusing if pipeline.wants(origin)]
         return found
 
     def _beyond(self, name: str, unpinned: list[Segment]) -> Iterator[Segment]:

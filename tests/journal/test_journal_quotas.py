@@ -51,6 +51,21 @@ async def test_only_senders_of_the_pipeline_that_is_full_are_refused() -> None:
         await fill(opened, 3)
 
 
+async def test_answers_are_held_back_from_senders_whose_pipeline_is_far_behind() -> None:
+    """Theirs alone, and no longer once it has caught up."""
+    held_back = "openfuse_journal_held_back_requests_total"
+    with Opened(DIRECTORY, SimulatedDisk(), max_size=2048 * MIB, segment_size=64 * MIB) as opened:
+        store = opened.journal.reader("store", start=None, wants=from_otlp)
+        opened.journal.reader("other", start=None, wants=from_other)
+        await fill(opened, 127 * 4)
+        assert opened.sample(held_back) == 0
+        await fill(opened, 8)
+        assert (before := opened.sample(held_back)) > 0
+        finish(opened, store)
+        await fill(opened, 8)
+        assert opened.sample(held_back) == before
+
+
 async def test_one_record_may_always_wait() -> None:
     with Opened(DIRECTORY, SimulatedDisk()) as opened:
         opened.journal.reader("store", start=None, wants=everything, quota=Quota(len(RECORD) // 2))
