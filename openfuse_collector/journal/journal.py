@@ -147,11 +147,12 @@ class Journal:
         *,
         start: int | None,
         wants: Callable[[Origin], bool],
+        on_pass: Callable[[Origin], None] = lambda origin: None,
         quota: Quota = DEFAULT_QUOTA,
         after: str = "",
         formerly: str = "",
     ) -> Reader:
-        """The way of pipeline `name` through the log, limited to records whose origin it `wants`.
+        """The way of pipeline `name` through the log, limited to records whose origin it `wants`; `on_pass` is told of the others.
 
         It begins at `start` (the cursor the store behind it kept), else at the journal's own cursor of that name, else, for a
         new name, where the pipeline called `after` is, else at the end of the log. Where there is a cursor called `formerly`, the
@@ -168,7 +169,12 @@ class Journal:
         except OSError as error:
             raise JournalError(f"cannot keep a journal cursor for {name}: {error}") from error
         reader = Reader(
-            self._source, position, wants=wants, on_take=self._drop_cached, on_commit=partial(self._commit, name)
+            self._source,
+            position,
+            wants=wants,
+            on_take=self._drop_cached,
+            on_commit=partial(self._commit, name),
+            on_pass=on_pass,
         )
         self._readers[name] = reader
         self._quotas.add(Bounded(name, reader, quota, wants))

@@ -44,12 +44,15 @@ class Reader:
         wants: Callable[[Origin], bool],
         on_take: Callable[[], None],
         on_commit: Callable[[int], None],
+        on_pass: Callable[[Origin], None] = lambda origin: None,
     ) -> None:
+        """`on_pass` is told of each record that is not wanted, on the way past it."""
         self.position = position
         self._source = source
         self._wants = wants
         self._on_take = on_take
         self._on_commit = on_commit
+        self._on_pass = on_pass
         self._file: SegmentReader | None = None
         self._held: tuple[Item | None, int] | None = None
         self._busy = Lock()
@@ -151,8 +154,14 @@ class Reader:
             if cached is None:
                 self._held = self._from_disk()
             else:
-                self._held = cached if self._wants(cached[0].origin) else (None, cached[1])
+                self._held = cached if self._own(cached[0].origin) else (None, cached[1])
         return self._held
+
+    def _own(self, origin: Origin) -> bool:
+        wanted = self._wants(origin)
+        if not wanted:
+            self._on_pass(origin)
+        return wanted
 
     def _wait(self, deadline: float) -> bool:
         left = deadline - monotonic()
@@ -204,7 +213,7 @@ class Reader:
         encoded, payload = file.body(found)
         try:
             origin = decode_origin(encoded)
-            if not self._wants(origin):
+            if not self._own(origin):
                 return None
             data = self._source.decode(origin, payload)
         except Exception as error:  # whole, yet written by another version or in a way our decoder refuses

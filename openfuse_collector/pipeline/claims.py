@@ -34,24 +34,19 @@ class Claims:
         self._lock = Lock()
 
     def of(self, signal: Signal, receivers: Collection[ComponentID]) -> Callable[[Origin], bool]:
-        """Whether a pipeline of that signal and those receivers is to process a record; asked for each on the pipeline's thread."""
+        """Whether a pipeline of that signal and those receivers is to process a record."""
         own = {(signal, str(receiver)) for receiver in receivers}
+        return lambda origin: (origin.signal, origin.receiver) in own
 
-        def wants(origin: Origin) -> bool:
-            made_by = origin.signal, origin.receiver
-            if made_by in own:
-                return True
-            if made_by not in self._claimed:
-                self._report(origin)
-            return False
-
-        return wants
-
-    def _report(self, origin: Origin) -> None:
+    def passed(self, origin: Origin) -> None:
+        """A pipeline goes past a record that is not its own. On the pipeline's thread."""
+        made_by = origin.signal, origin.receiver
+        if made_by in self._claimed:
+            return
         self._unclaimed.labels(origin.receiver).inc()
         with self._lock:
-            first = (origin.signal, origin.receiver) not in self._told
-            self._told.add((origin.signal, origin.receiver))
+            first = made_by not in self._told
+            self._told.add(made_by)
         if first:
             structlog.get_logger().warning(
                 "the journal holds requests that no pipeline takes: they are passed over",

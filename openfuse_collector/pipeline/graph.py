@@ -167,6 +167,7 @@ class Builder:
             name,
             start=start,
             wants=self._claims.of(id.signal, pipeline.receivers),
+            on_pass=self._claims.passed,
             quota=Quota(pipeline.max_backlog, parks, queued.given_up),
             after=str(id),
             formerly=_cursor_name(id, pipeline.exporters[0]) if name == str(id) else "",
