@@ -15,10 +15,6 @@ class Figures:
             "openfuse_journal_appended_bytes", "Bytes appended to the journal, headers included."
         )
         self._fsync = metrics.histogram("openfuse_journal_fsync_seconds", "Duration of one sync of the journal.")
-        self.held_back = metrics.counter(
-            "openfuse_journal_held_back_requests",
-            "Requests whose answer was held back because a pipeline is far behind.",
-        )
         self._lag = metrics.gauge(
             "openfuse_journal_cursor_lag_bytes", "Bytes of the journal a pipeline has not finished.", ("pipeline",)
         )

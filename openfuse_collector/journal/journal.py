@@ -126,8 +126,7 @@ class Journal:
     async def append(self, origin: Origin, payload: bytes, data: Any) -> int:
         """Keep one request; returns its offset once it is durable, a moment later when its pipelines are far behind.
 
-        Raises OverloadError at a bound or when the disk refuses (nothing was taken), PermanentError when the payload could
-        never fit.
+        Raises OverloadError at a bound or when the disk refuses (nothing was taken), PermanentError when it could never fit.
         """
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         refusal = self._quotas.refusal(origin, len(payload))
@@ -135,9 +134,7 @@ class Journal:
             raise self._writer.refuse(refusal)
         self._writer.submit(Pending(future, origin, encode_origin(origin), payload, data))
         offset = await future
-        pause = self._quotas.pause(origin)
-        if pause:
-            self._figures.held_back.inc()
+        if pause := self._quotas.pause(origin):
             await asyncio.sleep(pause)
         return offset
 

@@ -68,6 +68,10 @@ class Quotas:
         self._log = Limited(log)
         self._pipelines: dict[str, Bounded] = {}
         self._refusing: dict[tuple[Signal, str], list[Bounded]] = {}
+        self._held_back = metrics.counter(
+            "openfuse_journal_held_back_requests",
+            "Requests whose answer was held back because a pipeline is far behind.",
+        )
         self._parked = metrics.gauge(
             "openfuse_journal_parked_bytes", "Bytes of the journal that only this pipeline still needs.", ["pipeline"]
         )
@@ -132,7 +136,10 @@ class Quotas:
         come down to the pace of the pipelines this way, long before they have to be refused.
         """
         pauses = (self._pause(name, quota) for name, _, quota, _ in self._refusing_for(origin))
-        return max(pauses, default=0.0)
+        pause = max(pauses, default=0.0)
+        if pause:
+            self._held_back.inc()
+        return pause
 
     def _pause(self, name: str, quota: Quota) -> float:
         free = max(SLOWER_AT_LEAST, (quota.max_backlog or self._max_size) // SLOWER)
