@@ -1,13 +1,17 @@
-"""Why an address cannot be listened on, and what to do about it."""
+"""What is said of an address that is listened on, or cannot be: why, and what to do about it."""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
+from typing import TYPE_CHECKING
 
 from openfuse_collector.config.types import Address
 from openfuse_collector.errors import CollectorError
+
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
 
 REMEDIES = {
     errno.EADDRINUSE: "stop what listens there, another collector perhaps, or choose another port",
@@ -15,6 +19,20 @@ REMEDIES = {
     errno.EACCES: "choose a port of 1024 or more, or run with the right to use it",
 }
 """errno -> what helps."""
+
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (to warn of it)
+
+
+def tell_listening(log: BoundLogger, transport: str, address: Address) -> None:
+    """Log that requests are taken now, with a warning where that is on every interface."""
+    log.info("listening", transport=transport, endpoint=str(address))
+    if address.host in EVERYWHERE:
+        log.warning(
+            "listening on every interface: anyone who reaches the port can send",
+            transport=transport,
+            endpoint=str(address),
+        )
 
 
 def cannot_listen(address: Address, error: OSError | None) -> CollectorError:

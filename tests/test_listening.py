@@ -8,9 +8,10 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from openfuse_collector.config.types import Address
-from openfuse_collector.listening import cannot_listen, probe
+from openfuse_collector.listening import cannot_listen, probe, tell_listening
 
 
 @pytest.fixture
@@ -53,3 +54,10 @@ def test_an_address_that_is_free(busy: Address) -> None:
     assert isinstance(probe(busy), OSError)
     assert probe(Address("127.0.0.1:0")) is None
     assert "start again" in str(cannot_listen(Address("127.0.0.1:0"), None))
+
+
+@pytest.mark.parametrize(("address", "warned"), [("0.0.0.0:4318", True), (":4318", True), ("127.0.0.1:4318", False)])
+def test_an_open_door_is_warned_of(address: str, warned: bool) -> None:
+    with structlog.testing.capture_logs() as lines:
+        tell_listening(structlog.get_logger(), "http", Address(address))
+    assert [line["log_level"] for line in lines] == ["info", *(["warning"] if warned else [])]

@@ -99,7 +99,7 @@ def _run(chosen: Chosen, options: dict[str, Any]) -> int:
         click.echo(line)
     if not finished:
         click.echo("stopped before the end; run it again for the rest", err=True)
-    return 0 if finished and not made.report.failures else 1
+    return 0 if finished and not made.report.failed else 1
 
 
 def _steps(made: Rebuilding, resume: Resume, remap: bool, prune: bool) -> Iterator[tuple[str, Iterator[float]]]:

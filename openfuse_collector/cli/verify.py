@@ -37,4 +37,4 @@ def verify(
         else:
             for line in verdict_lines(made.report, chosen.store.where):
                 click.echo(line)
-        sys.exit(1 if made.report.discrepancies or made.report.failures else 0)
+        sys.exit(1 if made.report.discrepancies or made.report.failed else 0)

@@ -81,9 +81,12 @@ class LetterFile:
         path = directory / NAME
         if not path.is_file() or not path.stat().st_size:
             return None
-        made = cls(_connect(path.absolute().as_uri() + "?mode=rw"))
-        made._connection.execute("PRAGMA synchronous = FULL")
-        return made
+        connection = _connect(path.absolute().as_uri() + "?mode=rw")
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'letters'").fetchone() is None:
+            connection.close()  # a collector is just making it
+            return None
+        connection.execute("PRAGMA synchronous = FULL")
+        return cls(connection)
 
     def close(self) -> None:
         """Let go of the file."""

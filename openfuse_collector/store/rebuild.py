@@ -32,6 +32,9 @@ NOT_COMPARED = frozenset(("eav_generation",))
 EXAMPLES = 3
 """Kept of each kind of discrepancy."""
 
+KEPT_FAILURES = 1000
+"""More are only counted: a store may have any number of them."""
+
 PICO = 10**12
 """Costs are added up in units of their last decimal place."""
 
@@ -141,8 +144,10 @@ class Report:
     events: int = 0
     """Events that mapping again has added."""
     left_over: int = 0
-    failures: list[str] = field(default_factory=list)
+    failed: int = 0
     """Entities whose events cannot be folded; their rows stay as they are."""
+    failures: list[str] = field(default_factory=list)
+    """Why, of the first `KEPT_FAILURES` of them."""
 
     @property
     def discrepancies(self) -> int:
@@ -152,6 +157,12 @@ class Report:
     def table(self, entity_type: str) -> TableReport:
         """The part about one projection."""
         return self.tables.setdefault(entity_type, TableReport())
+
+    def fail(self, what: str, why: object) -> None:
+        """Add something that could not be dealt with."""
+        self.failed += 1
+        if len(self.failures) < KEPT_FAILURES:
+            self.failures.append(f"{what}: {why}")
 
     def count(self, verdict: Verdict) -> None:
         """Add one entity."""

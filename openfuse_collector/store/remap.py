@@ -30,7 +30,7 @@ def requests_of(spans: Iterable[KeptSpan], report: Report) -> tuple[Requests, se
         try:
             span = unpack(payload)
         except ValueError as error:
-            report.failures.append(f"span {source} of trace {trace_id}: {error}")
+            report.fail(f"span {source} of trace {trace_id}", error)
             continue
         requests.setdefault((trace_id, origin), ExportTraceServiceRequest()).resource_spans.append(span)
     report.spans += len(sources)

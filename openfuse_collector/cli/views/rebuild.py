@@ -94,6 +94,6 @@ def _cost_lines(report: Report) -> Iterator[str]:
 
 def failure_lines(report: Report, what: str) -> Iterator[str]:
     """The first entities that could not be dealt with; `what` says what became of them."""
-    if report.failures:
-        yield f"\n{len(report.failures):,} {what}:"
+    if report.failed:
+        yield f"\n{report.failed:,} {what}:"
         yield from (f"  {failure}" for failure in report.failures[:SHOWN_FAILURES])

@@ -82,6 +82,7 @@ def as_json(report: Report, where: str) -> str:
         "entities": sum(table.checked for table in report.tables.values()),
         "discrepancies": report.discrepancies,
         "tables": tables,
+        "failed": report.failed,
         "failures": report.failures,
     }
     return json.dumps(found, indent=2, default=_plain)

@@ -137,9 +137,8 @@ class Rebuild:
             self._write(_changes(different), [verdict.entity for verdict in different])
             entities = [verdict.entity for verdict in different]
             different = [verdict for verdict in self._judge(entities, mapped, sources) if verdict.differs]
-        self.report.failures += [
-            f"{verdict.entity.type} {verdict.entity.id}: changes all the time, left as it is" for verdict in different
-        ]
+        for verdict in different:
+            self.report.fail(f"{verdict.entity.type} {verdict.entity.id}", "changes all the time, left as it is")
 
     def _judge(self, entities: Sequence[Entity], mapped: Mapped, sources: Collection[str]) -> list[Verdict]:
         ask = self._writer.ask
@@ -157,7 +156,7 @@ class Rebuild:
                 verdict = judge(entity, known, new, None, self._enrich, sources, horizon)
                 verdicts.append(compared(verdict, rows.get(entity, ()), sides.get(entity, {})))
             except Exception as error:  # one bad entity must not keep the others from being rebuilt
-                self.report.failures.append(f"{entity.type} {entity.id}: {type(error).__name__}: {error}")
+                self.report.fail(f"{entity.type} {entity.id}", f"{type(error).__name__}: {error}")
         return verdicts
 
     def _write(self, changes: Changes, entities: Sequence[Entity]) -> None:

@@ -119,7 +119,7 @@ class Rebuild:
                 known, horizon = history.get(entity, ()), horizons.get(entity.project_id, OPEN)
                 verdicts.append(judge(entity, known, new, rows.get(entity), self._enrich, sources, horizon))
             except Exception as error:  # one bad entity must not keep the others from being rebuilt
-                self.report.failures.append(f"{entity.type} {entity.id}: {type(error).__name__}: {error}")
+                self.report.fail(f"{entity.type} {entity.id}", f"{type(error).__name__}: {error}")
         return verdicts
 
     def _write(self, verdicts: Sequence[Verdict]) -> None:

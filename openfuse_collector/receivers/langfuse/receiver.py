@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler
 
 from openfuse_collector.component import Intake, Settings
 from openfuse_collector.errors import CollectorError
+from openfuse_collector.listening import tell_listening
 from openfuse_collector.receivers.langfuse import METRICS
 from openfuse_collector.receivers.langfuse.answers import reply
 from openfuse_collector.receivers.langfuse.api import LangfuseApi
@@ -53,7 +54,7 @@ class LangfuseReceiver:
             await self._server.start()
         except CollectorError as error:
             raise CollectorError(f"receivers::{self._settings.id}: {error}") from error
-        self._settings.log.info("listening", transport="http", endpoint=str(self._api.config.endpoint))
+        tell_listening(self._settings.log, "http", self._server.endpoint)
 
     async def shutdown(self) -> None:
         """Stop listening, let requests under way finish within a few seconds."""

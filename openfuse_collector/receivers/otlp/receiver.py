@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from openfuse_collector.component import Intake, Settings
 from openfuse_collector.config.types import Address
 from openfuse_collector.errors import CollectorError
+from openfuse_collector.listening import tell_listening
 from openfuse_collector.receivers.otlp import METRICS
 from openfuse_collector.receivers.otlp.config import OtlpConfig
 from openfuse_collector.receivers.otlp.ingest import Ingest, Shared
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from openfuse_collector.receivers.otlp.grpc import GrpcServer
     from openfuse_collector.receivers.requests.server import HttpServer
 
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (to warn of it)
 
 DRAIN = 2.0
 """Seconds requests whose client has left get at shutdown to reach the journal."""
@@ -49,13 +49,7 @@ class OtlpReceiver:
                 await server.stop()
                 raise CollectorError(f"receivers::{self._settings.id}::protocols::{protocol}: {error}") from error
             self._servers[protocol] = server
-            self._settings.log.info("listening", transport=protocol, endpoint=str(endpoint))
-            if endpoint.host in EVERYWHERE:
-                self._settings.log.warning(
-                    "listening on every interface: anyone who reaches the port can send",
-                    transport=protocol,
-                    endpoint=str(endpoint),
-                )
+            tell_listening(self._settings.log, protocol, endpoint)
 
     async def shutdown(self) -> None:
         """Stop listening, let requests under way finish within a few seconds."""

@@ -33,7 +33,7 @@ class HttpServer:
         keep_alive: float = KEEP_ALIVE,
     ) -> None:
         """`tls` makes the context when the server starts, and may raise CollectorError."""
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._tls = tls
         self._keep_alive = keep_alive
         self._app = web.Application(middlewares=tuple(middlewares))
@@ -59,7 +59,7 @@ class HttpServer:
             shutdown_timeout=GRACE,
         )
         await self._runner.setup()
-        endpoint = self._endpoint
+        endpoint = self.endpoint
         try:
             await web.TCPSite(self._runner, endpoint.host, endpoint.port, ssl_context=context).start()
         except OSError as error:
