@@ -47,7 +47,7 @@ def run(package: Path, *command: str) -> str:
 
 
 def test_the_tests_of_the_page_pass(package: Path) -> None:
-    assert "2 passed" in run(package, "pytest", "-q", "-p", "no:cacheprovider", "tests")
+    assert "2 passed" in run(package, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "tests")
     assert len((package / "tests" / "test_webhook.py").read_text().splitlines()) <= LARGEST_TEST
 
 
@@ -69,4 +69,4 @@ def test_a_fault_in_the_component_is_found(package: Path) -> None:
     file.write_text(sound.replace("if status != 200:", "if status > 599:"))
     assert file.read_text() != sound
     with pytest.raises(AssertionError, match="export returned although the destination had neither taken nor refused"):
-        run(package, "pytest", "-q", "-p", "no:cacheprovider", "tests")
+        run(package, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "tests")
