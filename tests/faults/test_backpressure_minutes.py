@@ -70,4 +70,4 @@ def test_a_store_that_stands_still_for_minutes(start_collector: Callable[..., Co
 
 
 def written(collector: CollectorProcess, exporter: str) -> float:
-    return collector.metric("openfuse_store_written_rows_total", exporter=exporter, table="observation")
+    return collector.metric("openfuse_store_written_rows_total", exporter=exporter, table="observations")
