@@ -38,7 +38,7 @@ ACCEPTED = "otelcol_receiver_accepted_spans_total"
 STORED = "openfuse_store_written_rows_total"
 EXPIRED = "openfuse_store_expired_rows_total"
 SET_ASIDE = "openfuse_dead_letters_total"
-SETTINGS = {"exporters.sqlite.retention.interval": "1s", "exporters.sqlite.cache_size": "4MiB"}
+SETTINGS = {"exporters.sqlite.retention.interval": "1s", "exporters.sqlite.cache_size": "16MiB"}
 """SQLite drops its page cache whenever another connection has written, as retention does: 64 MiB that come and go would hide a slope."""
 
 

@@ -19,11 +19,11 @@ ROOM = 1.5
 BESIDE = 4
 """A command folds the log only when it is so many times as large: a collector that runs does it before."""
 
-PATIENCE = 1.0
+PATIENCE = 0.2
 """Seconds that others at the file are waited for."""
 
-PAUSE = 20.0
-"""Seconds until the next attempt after one in vain: a reader that never ends costs the pipeline a twentieth."""
+PAUSE = 2.0
+"""Seconds until the next attempt after one in vain: a reader that never ends costs the pipeline a tenth."""
 
 
 class WriteAheadLog:
