@@ -56,14 +56,19 @@ def large(trace: int) -> Any:
     return made
 
 
+async def fill_living(running: Machine, directory: Path, traces: int) -> None:
+    """Send them, until the living store has them all."""
+    for trace in range(1, traces + 1):
+        await running.accept(request(trace))
+    wait_until(lambda: count(directory / "a.db", "traces") == traces, lambda: "the living store waits", 60)
+
+
 @pytest.mark.parametrize("pipelines", [ONE_PIPELINE, TWO_PIPELINES.replace(", ON_FULL", "")], ids=["one", "two"])
 async def test_the_living_store_gets_everything_meanwhile(pipelines: str, tmp_path: Path) -> None:
     running = machine(tmp_path, pipelines)
     await running.graph.start()
     with locked(tmp_path / "b.db"):
-        for trace in range(1, 31):
-            await running.accept(request(trace))
-        wait_until(lambda: count(tmp_path / "a.db", "traces") == 30, lambda: "the living store waits", 60)
+        await fill_living(running, tmp_path, 30)
         assert count(tmp_path / "b.db", "traces") == 0
         waiting = [worker.status() for worker in running.graph.workers if worker.id == "sqlite/away"]
         assert waiting[0]["state"] == "retrying" and "locked" in waiting[0]["last_error"]["error"]
@@ -147,9 +152,7 @@ async def test_a_store_that_is_behind_gets_everything_however_destinations_are_r
     running = machine(tmp_path, ONE_PIPELINE)
     await running.graph.start()
     with locked(tmp_path / "b.db"):
-        for trace in range(1, 11):
-            await running.accept(request(trace))
-        wait_until(lambda: count(tmp_path / "a.db", "traces") == 10, lambda: "the living store waits", 60)
+        await fill_living(running, tmp_path, 10)
         wait_until(lambda: running.journal.backlog("traces")["lag_bytes"] == 0, lambda: "the cursor stays", 60)
         assert not await running.graph.shutdown(0)
         running.journal.close()

@@ -13,6 +13,7 @@ from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.locking import PATIENCE, reading, writing
 from openfuse_collector.exporters.sqlite.selection import MENTIONS
 from openfuse_collector.exporters.sqlite.statements import entity_key, trace_key
+from openfuse_collector.exporters.sqlite.wal import begin_anew
 from openfuse_collector.store.deletion import BEYOND_REACH, OF_TRACE, erased, is_erased, names_trace, tombstone
 from openfuse_collector.store.horizon import OPEN, is_alive
 from openfuse_collector.store.operations import Removed
@@ -188,10 +189,7 @@ class Deletion:
         """Payloads are in the write-ahead log too, until it begins anew."""
         if self._dry_run or not self._erase:
             return
-        self._connection.execute(f"PRAGMA busy_timeout = {round(CHECKPOINT_PATIENCE * 1000)}")
-        busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        self._connection.execute("PRAGMA busy_timeout = 0")
-        if busy:
+        if not begin_anew(self._connection, CHECKPOINT_PATIENCE):
             self.removed.kept = True
             self.removed.remaining.append(
                 "the write-ahead log could not be emptied because somebody reads the store all the time: "

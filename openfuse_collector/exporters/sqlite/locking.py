@@ -39,8 +39,8 @@ def _began(connection: sqlite3.Connection, *, last: bool) -> bool:
 
 
 @contextmanager
-def writing(connection: sqlite3.Connection, patience: float) -> Iterator[None]:
-    """One transaction of several: all or nothing. Waits as `begin` does, and gives way afterwards."""
+def transaction(connection: sqlite3.Connection, patience: float) -> Iterator[None]:
+    """All or nothing. Waits as `begin` does."""
     begin(connection, patience)
     try:
         yield
@@ -49,6 +49,13 @@ def writing(connection: sqlite3.Connection, patience: float) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+@contextmanager
+def writing(connection: sqlite3.Connection, patience: float) -> Iterator[None]:
+    """One transaction of several, which gives way afterwards."""
+    with transaction(connection, patience):
+        yield
     time.sleep(GIVE_WAY)
 
 

@@ -108,7 +108,6 @@ class SqliteOperations:
 
     def _writer(self) -> sqlite3.Connection:
         connection = connect(replace(self._config, busy_timeout=Duration(PATIENCE)))
-        connection.execute("PRAGMA busy_timeout = 0")  # `writing` waits by itself, and readers need not wait
         pages = BESIDE * self._config.wal_size // PAGE_SIZE
         connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
         return connection

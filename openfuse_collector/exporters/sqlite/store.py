@@ -15,7 +15,7 @@ from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
-from openfuse_collector.exporters.sqlite.locking import begin
+from openfuse_collector.exporters.sqlite.locking import transaction
 from openfuse_collector.exporters.sqlite.schema import migrate
 from openfuse_collector.exporters.sqlite.statements import entity_key
 from openfuse_collector.exporters.sqlite.wal import WriteAheadLog
@@ -30,7 +30,6 @@ class Store:
 
     def __init__(self, config: SqliteConfig, enrich: Enrich = enrich) -> None:
         self._connection = connect(config)
-        self._connection.execute("PRAGMA busy_timeout = 0")  # see `locking`
         self._patience = config.busy_timeout
         self._path = Path(config.path)
         self._inode: int | None = self._path.stat().st_ino
@@ -74,8 +73,7 @@ class Store:
 
     def copy(self, letters: Iterable[DeadLetter], gone: Iterable[str] = ()) -> None:
         """Keep copies of dead letters, and none of those that were replayed or dropped, in a transaction of their own."""
-        with self._connection:  # commits, or rolls back when something raises
-            begin(self._connection, self._patience)
+        with transaction(self._connection, self._patience):
             self._connection.executemany(statements.ADD_DEAD_LETTER, map(statements.dead_letter_row, letters))
             self._connection.executemany(statements.REMOVE_DEAD_LETTER, ((id,) for id in gone))
 
@@ -97,17 +95,13 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, what is remembered of entities included."""
-        connection = self._connection
-        begin(connection, self._patience)
         try:
-            yield connection
-            crash_point("sqlite.commit.before")
-            connection.execute("COMMIT")
+            with transaction(self._connection, self._patience):
+                yield self._connection
+                crash_point("sqlite.commit.before")
             crash_point("sqlite.commit.after")
         except BaseException:
             self._projector.forget()
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
             raise
         finally:
             self._keys.clear()
@@ -156,6 +150,7 @@ def connect(config: SqliteConfig) -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {max(1, config.wal_size // PAGE_SIZE)}")
         connection.execute(f"PRAGMA journal_size_limit = {config.wal_size}")
         migrate(connection)
+        connection.execute("PRAGMA busy_timeout = 0")  # see `locking`
     except BaseException:
         connection.close()
         raise

@@ -50,15 +50,17 @@ class WriteAheadLog:
         """
         if self.size <= ROOM * self._bound or time.monotonic() < self._next:
             return True
-        deadline = time.monotonic() + PATIENCE
-        while self._busy():
-            if time.monotonic() > deadline:
-                self._next = time.monotonic() + PAUSE
-                return False
-            time.sleep(LOOK_AGAIN)
-        return True
+        held = begin_anew(self._connection, PATIENCE)
+        if not held:
+            self._next = time.monotonic() + PAUSE
+        return held
 
-    def _busy(self) -> bool:
-        """Fold what can be folded, and begin anew where nobody is in the way."""
-        (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return bool(busy)
+
+def begin_anew(connection: sqlite3.Connection, patience: float) -> bool:
+    """Fold what can be folded, and empty the log once nobody is in the way; False when somebody is for `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy or time.monotonic() > deadline:
+            return not busy
+        time.sleep(LOOK_AGAIN)
