@@ -1,6 +1,7 @@
 # openfuse-collector on its embedded store. Build: docker build -t openfuse-collector .
 # Run:   docker run -p 4317:4317 -p 4318:4318 -v openfuse-data:/data openfuse-collector
 # Look:  docker exec <container> openfuse-collector traces
+# What it keeps is in its working directory, /data: the defaults, for which commands in the container look too.
 FROM python:3.13-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/collector
@@ -14,8 +15,7 @@ RUN useradd --system --uid 10001 --no-create-home collector \
     && install --directory --owner collector --group collector --mode 0700 /data
 COPY --from=build /opt/collector /opt/collector
 ENV PATH=/opt/collector/bin:$PATH \
-    PYTHONUNBUFFERED=1 \
-    OPENFUSE_STORE=/data/openfuse.db
+    PYTHONUNBUFFERED=1
 USER collector
 WORKDIR /data
 VOLUME /data
@@ -28,6 +28,4 @@ CMD ["run", \
      "--set", "receivers.otlp.protocols.grpc.endpoint=0.0.0.0:4317", \
      "--set", "receivers.otlp.protocols.http.endpoint=0.0.0.0:4318", \
      "--set", "extensions.health_check.endpoint=0.0.0.0:13133", \
-     "--set", "service.telemetry.metrics.address=0.0.0.0:8888", \
-     "--set", "exporters.sqlite.path=/data/openfuse.db", \
-     "--set", "service.journal.directory=/data/journal"]
+     "--set", "service.telemetry.metrics.address=0.0.0.0:8888"]

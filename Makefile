@@ -68,7 +68,7 @@ hygiene: $(VENV)/.installed-dev  ## all tests in random order on two processes: 
 	OPENFUSE_EVENT_LOOP=asyncio $(BIN)/python -m pytest -p randomly -n 2 $(ARGS)
 
 faults: $(VENV)/.installed-dev  ## every fault test in its long form, and the table of their figures
-	$(BIN)/python -m pytest tests/faults -m faults --junitxml=build/faults.xml || true
+	$(BIN)/python -m pytest tests/faults -m faults --junitxml=build/faults.xml -o junit_family=xunit1 || true
 	$(BIN)/python -m tests.faults.figures build/faults.xml
 
 soak: faults  ## every fault test in its long form, then two hours of steady load; ARGS="--minutes 10"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
 from threading import Event as Flag
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 import structlog
@@ -31,9 +33,7 @@ _store = click.option(
     "--store",
     "path",
     type=click.Path(path_type=Path),
-    envvar="OPENFUSE_STORE",
-    show_envvar=True,
-    help="A SQLite file. Default: the store in the configuration.",
+    help="A SQLite file. Default: the store in the configuration; without --config and --exporter what OPENFUSE_STORE names.",
 )
 _exporter = click.option(
     "--exporter",
@@ -43,8 +43,19 @@ _exporter = click.option(
 
 
 def store_options(command: F) -> F:
-    """Adds `--store`, `--exporter`, `--config` and `--set`; the command takes them as `path`, `exporter`, `sources` and `sets`."""
-    return _store(_exporter(config_options(command)))
+    """Adds `--store`, `--exporter`, `--config` and `--set`; the command takes them as `path`, `exporter`, `sources` and `sets`.
+
+    The variable OPENFUSE_STORE stands in for `--store` where no option says which store is meant.
+    """
+
+    @wraps(command)
+    def chosen(path: Path | None, exporter: str | None, sources: tuple[str, ...], **others: Any) -> Any:
+        variable = None if exporter or sources else os.environ.get("OPENFUSE_STORE")
+        if path is None and variable:
+            path = Path(variable)
+        return command(path=path, exporter=exporter, sources=sources, **others)
+
+    return _store(_exporter(config_options(cast(F, chosen))))
 
 
 @dataclass(frozen=True)

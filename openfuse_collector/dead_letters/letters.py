@@ -72,6 +72,8 @@ class DeadLetters:
             "Dead letters forgotten at a bound, by the setting that is the bound.",
             ["bound"],
         )
+        for bound in ("max_age", "max_size"):
+            self._dropped.labels(bound)  # there from the start, or the first step of all would raise no alert
         self._kept = metrics.gauge("openfuse_dead_letters_kept", "Dead letters there are.")
         self._bytes = metrics.gauge("openfuse_dead_letters_bytes", "Bytes in all dead letters.")
 

@@ -93,6 +93,8 @@ class Quotas:
         self._refusing.clear()
         if pipeline.quota.parks:
             self._parked.labels(pipeline.name).set(0)
+            for counter in (self._given_up, self._given_up_bytes):
+                counter.labels(pipeline.name)  # there from the start, or the first step of all would raise no alert
 
     def backlog(self, name: str) -> int:
         """Bytes between a pipeline's cursor and the end of the journal, those of other pipelines among them."""

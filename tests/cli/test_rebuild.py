@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 
 from openfuse_collector.cli import rebuild as rebuild_module
 from openfuse_collector.cli.main import main
+from openfuse_collector.cli.options import default_config
 from openfuse_collector.cli.rebuild import rebuild
 from openfuse_collector.enrich import enrichment
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
@@ -126,6 +127,14 @@ def test_the_store_of_the_configuration(path: Path, monkeypatch: pytest.MonkeyPa
     assert "openfuse.db: 3 entities" in call(None).stdout
     monkeypatch.setenv("OPENFUSE_STORE", str(path))
     assert f"{path}: 3 entities" in call(None, "--set", "exporters.sqlite.path=/nowhere").stdout
+
+
+def test_options_come_before_the_variable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENFUSE_STORE", "/nowhere")
+    named = ("--set", f"exporters.sqlite.path={path}")
+    assert f"{path}: 3 entities" in call(None, "--exporter", "sqlite", *named).stdout
+    assert f"{path}: 3 entities" in call(None, "--config", str(default_config()), *named).stdout
+    assert "no store at /nowhere" in call(None, *named).output
 
 
 def test_wrong_usage(path: Path) -> None:

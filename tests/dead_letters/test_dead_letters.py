@@ -128,6 +128,7 @@ def test_the_same_refusal_is_one_letter_with_the_last_reason(tmp_path: Path) -> 
 def test_at_its_bound_the_oldest_go_counted_and_logged(tmp_path: Path) -> None:
     metrics = Metrics()
     letters = letters_in(tmp_path, metrics, max_size=Size(2**20))
+    assert metrics.registry.get_sample_value("openfuse_dead_letters_dropped_total", {"bound": "max_size"}) == 0
     with capture_logs() as logs:
         refuse(letters, *(f"span {number}" for number in range(40)), size=50_000)
     left = names(tmp_path)

@@ -79,6 +79,7 @@ async def test_a_pipeline_that_parks_stops_nobody_and_gives_up_its_oldest() -> N
     with Opened(DIRECTORY, SimulatedDisk(), max_size=4 * MIB) as opened:
         store = opened.journal.reader("store", start=None, wants=everything)
         away = opened.journal.reader("away", start=None, wants=everything, quota=Quota(3 * MIB, True, lost.append))
+        assert opened.sample("openfuse_pipeline_given_up_requests_total", pipeline="away") == 0  # there, not absent
         for _ in range(12):  # 12 MiB through a journal of 4
             await fill(opened, 4)
             finish(opened, store)

@@ -76,8 +76,8 @@ def waiting(some: Batch) -> threading.Event:
 
 def test_retries_until_taken(tmp_path: Path) -> None:
     failures = iter([RetryableError("busy")] * 7)
-    destination = Destination(lambda some: next(failures, None))
-    with worker(destination, tmp_path) as under_test:
+    destination, metrics = Destination(lambda some: next(failures, None)), Metrics()
+    with worker(destination, tmp_path, metrics) as under_test:
         one = batch(item([event("a"), event("b")]))
         finished = waiting(one)
         under_test.consume(one)
@@ -85,6 +85,8 @@ def test_retries_until_taken(tmp_path: Path) -> None:
     assert destination.taken == ["a", "b"]
     assert destination.calls == 8
     assert kept_letters(tmp_path) == []
+    assert metric(metrics, "openfuse_exporter_retries_total", exporter="test") == 7
+    assert metric(metrics, "openfuse_exporter_export_seconds_count", exporter="test") == 1
 
 
 def test_only_the_entity_at_fault_becomes_a_dead_letter(tmp_path: Path) -> None:
