@@ -128,11 +128,11 @@ def load(collector: CollectorProcess, options: argparse.Namespace) -> dict[str, 
 
 
 def _shared_load() -> Path:
-    """The load generator of the shared conformance data; exits where there is none."""
+    """The load generator beside the recorded cases (tests/conformance/README.md); exits where there is none."""
     home = Path(os.environ.get("OPENFUSE_SHARED", CHECKOUT.parent / "shared"))
     script = home / "check" / "load.py"
     if not script.exists():
-        sys.exit(f"--shared: no {script}; set OPENFUSE_SHARED")
+        sys.exit(f"--shared: no {script}; set OPENFUSE_SHARED, see tests/conformance/README.md")
     return script
 
 
@@ -179,7 +179,9 @@ def main() -> int:
     """Parse, measure, print; 1 when something sent was not stored."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--grpc", action="store_true", help="OTLP/gRPC instead of HTTP")
-    parser.add_argument("--shared", action="store_true", help="use the load generator of the shared conformance data")
+    parser.add_argument(
+        "--shared", action="store_true", help="use the load generator of $OPENFUSE_SHARED, else ../shared"
+    )
     parser.add_argument("--starts", type=int, default=5, help="starts to take the median of")
     arguments(parser)
     with tempfile.TemporaryDirectory(prefix="openfuse-bench-") as directory:

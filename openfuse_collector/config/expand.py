@@ -179,7 +179,7 @@ _SCHEMES: dict[str, Callable[[_Expansion, str, _Place], Node | None]] = {
 
 
 def _split_scheme(text: str) -> tuple[str, str]:
-    """`env:HOME` -> (env, HOME); without a scheme it is the environment (spec §1.2)."""
+    """`env:HOME` -> (env, HOME); without a scheme it is the environment, as in the OpenTelemetry Collector (confmap)."""
     scheme, separator, rest = text.partition(":")
     if separator and scheme in _SCHEMES:
         return scheme, rest

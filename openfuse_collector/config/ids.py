@@ -1,4 +1,4 @@
-"""Names in a configuration: component ids (`type/name`) and pipeline ids (`signal/name`). Rules: spec §1.1."""
+"""Names in a configuration: component ids (`type/name`) and pipeline ids (`signal/name`), by the OpenTelemetry Collector's rules."""
 
 from __future__ import annotations
 

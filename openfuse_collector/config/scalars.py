@@ -71,4 +71,4 @@ SCALARS: dict[Any, Reader] = {
 }
 
 TEXTUAL = frozenset({str, Secret})
-"""Types for which an empty variable is a value, not nothing (spec §1.2: set but empty stays empty)."""
+"""Types for which an empty variable is a value, not nothing: set but empty is set, as in the OpenTelemetry Collector."""

@@ -25,7 +25,7 @@ def read_sources(sources: Sequence[str], sets: Sequence[str], problems: list[Pro
 
 
 def merge(base: Node, over: Node) -> Node:
-    """`over` on top of `base`: maps join key by key, all else replaces, a null wipes what was there (spec §1.2)."""
+    """`over` on top of `base`: maps join key by key, all else replaces, a null wipes what was there (as the Collector's confmap)."""
     if not (isinstance(base.value, dict) and isinstance(over.value, dict)):
         return over
     joined = dict(base.value)

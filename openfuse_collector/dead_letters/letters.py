@@ -1,4 +1,4 @@
-"""What cannot be stored, kept with its reason in a directory beside the journal: nothing is dropped in silence (I4)."""
+"""What cannot be stored, kept with its reason beside the journal: nothing is dropped in silence (invariant I4, docs/architecture.md)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Score configs: a score that names one takes its name and type from it, and a label its number.
 
-Rules: spec/ingestion.md 2.5. Langfuse answers 201 and then drops a score its config does not allow; here it was acknowledged,
-so it keeps the row it has without a config.
+Rules: Langfuse's `validateAndInflateScore`. Langfuse answers 201 and then drops a score its config does not allow; here it was
+acknowledged, so it keeps the row it has without a config.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tool calls a model asked for, found in the output in the shapes of the providers and of the GenAI conventions.
 
-Rules: spec/otel_mapping.md 9, cases tool_extraction. Langfuse passes over what is ours: `parts` of the type `tool_call`, the
+What Langfuse finds (`extractToolsBackend`) is found alike. It passes over what is ours: `parts` of the type `tool_call`, the
 wrapping of OpenInference, OpenAI responses, LangChain generations, and the calls of Gemini, Bedrock Converse and Genkit.
 """
 

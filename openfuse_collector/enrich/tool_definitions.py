@@ -1,6 +1,6 @@
 """Tool definitions in the shapes frameworks send them, and how those found in metadata move into the input.
 
-Rules: spec/otel_mapping.md 9, cases tool_extraction. The input of a generation is where readers look for its tools.
+Rules: Langfuse's `extractToolsBackend`. The input of a generation is where readers look for its tools.
 The mapping moves them for spans, the enrichment for whatever came another way; both by `move_tools`.
 """
 

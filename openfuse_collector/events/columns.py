@@ -38,7 +38,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "score": SCORE_COLUMNS,
     "dataset_run_item": DATASET_RUN_ITEM_COLUMNS,
 }
-"""Entity type -> columns of its projection, in the order of spec/openfuse_schema.json."""
+"""Entity type -> columns of its projection, in the order of Openfuse's tables."""
 
 PROJECTIONS: Final = {
     "trace": "traces",

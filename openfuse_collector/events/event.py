@@ -69,7 +69,7 @@ def encode_envelope(event: Event) -> bytes:
 
 
 def decode_envelope(entity: Entity, body: str | bytes, ingested_at: int) -> Event:
-    """The event of a raw_events row. Openfuse's tombstones are no envelopes: `{id, deletedAt}` (spec/openfuse.md 7)."""
+    """The event of a raw_events row. Openfuse's tombstones are no envelopes: `{id, deletedAt}`."""
     envelope = _decode(body)
     if "type" not in envelope and "deletedAt" in envelope:
         id = f"tombstone-{entity.id}-{ingested_at}"

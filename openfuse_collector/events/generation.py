@@ -1,4 +1,4 @@
-"""`eav_generation`: which generation of side rows belongs to a projection row (spec/openfuse.md 1.7)."""
+"""`eav_generation`: which generation of side rows belongs to a projection row: Openfuse's readers ask for equal ones."""
 
 from __future__ import annotations
 

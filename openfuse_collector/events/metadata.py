@@ -15,7 +15,7 @@ ABSENT: Final = object()
 def metadata_record(root: Any) -> dict[str, Any]:
     """The metadata of a body as an object: scalars and lists go under the key `metadata`, falsy ones say nothing.
 
-    Langfuse does the same (spec/ingestion.md 1.1.5, cases metadata_record).
+    Langfuse does the same.
     """
     if isinstance(root, dict):
         return root

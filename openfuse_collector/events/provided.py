@@ -9,7 +9,7 @@ _LEGACY_COSTS = (("inputCost", "input"), ("outputCost", "output"), ("totalCost",
 
 
 def provided_usage(usage: Any, details: Any) -> dict[str, int | float]:
-    """Usage units by key. `total` of the old object is derived only where `usageDetails` says nothing (spec 2.4)."""
+    """Usage units by key. `total` of the old object is derived only where `usageDetails` says nothing, as Langfuse does."""
     details = details if isinstance(details, dict) else {}
     units: dict[str, Any] = {}
     if isinstance(usage, dict):

@@ -1,6 +1,6 @@
 """The value of a score as its columns: typed by `dataType`, or by the value where no type is given.
 
-What needs a score config (its name, label values, ranges) is enrichment; spec/ingestion.md 2.5.
+What needs a score config (its name, label values, ranges) is enrichment. Both follow Langfuse's `validateAndInflateScore`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What one event says about its entity: body in, column -> value out; a column that is not named keeps what it has.
 
-Rules per field: spec/ingestion.md 2.3 to 2.5. A value of the wrong type says nothing, so it costs its own field only.
+Rules per field are Langfuse's but for the deviations in docs/fold.md. A value of the wrong type says nothing, so it costs its own
+field only.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def _score(event: Event) -> Columns | None:
     if value is None:
         return None
     columns = _text(body, _SCORE_TEXT)
-    # A snapshot is the stored row after an edit in Langfuse's UI: it brings its own times (spec/openfuse.md 3.6).
+    # A snapshot is the stored row after an edit in Langfuse's UI: it brings its own times.
     snapshot = event.type == "score-snapshot"
     _common(event, columns, "timestamp", body.get("timestamp") if snapshot else None)
     if snapshot and (created := millis_or_none(body.get("createdAt"))) is not None:

@@ -1,4 +1,4 @@
-"""Ids that depend on content alone (invariant I3): the same span mapped twice, anywhere, gives the same events.
+"""Ids that depend on content alone (invariant I3, docs/architecture.md): the same span mapped twice, anywhere, gives the same events.
 
 A digest names a span or log record together with its scope and resource; an event id names what one mapping version made of it.
 No clock and no randomness goes in, so a retried export or a replayed journal adds nothing new.

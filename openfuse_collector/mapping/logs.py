@@ -2,7 +2,7 @@
 
 A record becomes an update that says nothing but `metadata."gen_ai.log_events".<time>-<digest>`; what input and output follow
 from it is worked out after the fold (`enrich.log_events`), so it does not matter whether the span or its logs come first.
-Pure (invariant I7). A record that cannot be mapped leaves its neighbours alone (I5).
+Pure (invariant I7, docs/architecture.md). A record that cannot be mapped leaves its neighbours alone (I5).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An OTLP traces request as Langfuse events: one observation event per span, and what the spans say of their traces.
 
-Pure (invariant I7): the result depends on the request and its origin only. A span that cannot be mapped is reported and
-leaves its neighbours alone (I5).
+Pure (invariant I7, docs/architecture.md): the result depends on the request and its origin only. A span that cannot be mapped is
+reported and leaves its neighbours alone (I5).
 """
 
 from __future__ import annotations

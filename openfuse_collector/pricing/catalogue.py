@@ -1,4 +1,4 @@
-"""From a model name to its entry in the price tables: a project's own, those configured for all, the built-in (spec 3.1)."""
+"""From a model name to its entry in the price tables: a project's own, those configured for all, the built-in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What usage costs: by usage key, with a total (spec/ingestion.md 3.4)."""
+"""What usage costs: by usage key, with a total, by Langfuse's rules; see docs/pricing.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tier of a model applies to an observation (spec/ingestion.md 3.2)."""
+"""Which tier of a model applies to an observation, by Langfuse's rules; see docs/pricing.md."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ ERASED = "erased"
 
 
 def tombstone(entity: Entity, history: Sequence[Event], now: int) -> Event:
-    """The event that deletes an entity (spec/openfuse.md 7). `now` is epoch milliseconds.
+    """The event that deletes an entity, as Openfuse writes it. `now` is epoch milliseconds.
 
     It is never older than what the entity has received, wherever clocks stand: at the same millisecond it wins.
     """

@@ -1,7 +1,7 @@
 """A rebuild as every store does it: what the row of an entity should be, how the stored one differs, and what to report.
 
-A row is a function of the set of the entity's raw events and of the enrichment tables (invariant I2), so a rebuild of a store
-nobody has tampered with changes nothing, and may be stopped and run again at any time.
+A row is a function of the set of the entity's raw events and of the enrichment tables (invariant I2, docs/architecture.md), so a
+rebuild of a store nobody has tampered with changes nothing, and may be stopped and run again at any time.
 """
 
 from __future__ import annotations

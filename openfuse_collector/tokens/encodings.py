@@ -1,7 +1,7 @@
 """The encodings there are: how text is split, which texts are one token, how many tokens a complete vocabulary holds.
 
 Patterns, special tokens and sizes are those of tiktoken's `openai_public`, and of the npm package @anthropic-ai/tokenizer 0.0.4
-for `claude` (spec/ingestion.md 3.5). Which bytes are a token is in the vocabulary files, see `ranks`.
+for `claude`, which Langfuse counts with. Which bytes are a token is in the vocabulary files, see `ranks`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is counted of an input or output: which texts are encoded, and how many tokens their framing adds (spec/ingestion.md 3.5)."""
+"""What is counted of an input or output: which texts are encoded, and how many tokens their framing adds; Langfuse's rules."""
 
 from __future__ import annotations
 

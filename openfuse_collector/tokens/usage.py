@@ -1,4 +1,4 @@
-"""The enrichment step that counts tokens of input and output where nobody said how many there were (spec/ingestion.md 3.3)."""
+"""The enrichment step that counts tokens of input and output where nobody said how many there were."""
 
 from __future__ import annotations
 

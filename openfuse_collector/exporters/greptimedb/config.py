@@ -11,7 +11,7 @@ from openfuse_collector.pipeline.retry import RetryConfig
 from openfuse_collector.store.retention import RetentionConfig
 
 COMPRESSIONS = ("none", "gzip", "zstd")
-# ALTER DATABASE takes an unquoted name only (spec/openfuse.md 1.8).
+# ALTER DATABASE takes an unquoted name only: GreptimeDB answers a quoted one with error 1210.
 _DATABASE = re.compile(r"[a-z_][a-z0-9_]*")
 _TTL = re.compile(r"(\d+ ?[a-z]+ ?)+|forever")
 

@@ -44,7 +44,7 @@ def create_database(name: str) -> str:
 
 
 def set_ttl(database: str, ttl: str) -> str:
-    """The name stays unquoted: quoted ones are refused here (spec/openfuse.md 1.8)."""
+    """The name stays unquoted: GreptimeDB refuses quoted ones here, with error 1210."""
     return f"ALTER DATABASE {database} SET 'ttl'={literal(ttl)}"
 
 

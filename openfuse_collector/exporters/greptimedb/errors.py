@@ -1,8 +1,8 @@
 """What went wrong with a call to GreptimeDB, and what that means for the batch.
 
 The client library has one exception for everything, and its `retriable` is true for every answer of a server, a wrong password
-included. What counts is the phrase of the gRPC status in its text (spec/greptimedb.md 1.5). Nothing a server says costs data: what is
-not known to be the fault of the rows is tried again.
+included (seen with greptimedb-ingester 0.1.1). What counts is the phrase of the gRPC status in its text. Nothing a server says costs
+data: what is not known to be the fault of the rows is tried again.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class Ingester:
     def _client(self, endpoint: str) -> Client:
         """A client that has shown itself to work: what it refuses from now on is the fault of the rows.
 
-        Asking for health first also keeps its channel from being bound to a writer that ends (spec/greptimedb.md 1.7).
+        Asking for health first also keeps its channel from being bound to a writer that ends (greptimedb-ingester 0.1.1).
         """
         clients = self._state().clients
         client = clients.get(endpoint)

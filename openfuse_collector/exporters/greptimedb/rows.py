@@ -1,6 +1,6 @@
 """Rows as the ingester takes them: lists in the order of the table's columns, each value of exactly the type of its column.
 
-The client checks every value and refuses a whole call for one it does not like (spec/greptimedb.md 1.2), so what could be of another
+The client (greptimedb-ingester) checks every value and refuses a whole call for one it does not like, so what could be of another
 type is converted here. A number that its column cannot hold becomes NULL there: the JSON column beside it still has it.
 """
 

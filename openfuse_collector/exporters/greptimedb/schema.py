@@ -1,4 +1,4 @@
-"""The tables, column by column: those of Openfuse after its ten migrations (spec/openfuse.md 1), and those of our own.
+"""The tables, column by column: those of Openfuse after its ten migrations (`packages/shared/greptime/migrations`), and those of our own.
 
 One row per entity is what readers assume; a row is replaced only where primary key and time index are the same.
 """

@@ -1,4 +1,4 @@
-"""Side tables: what can be filtered by lives in rows of its own, one per key, tag or tool (spec/openfuse.md 1.6).
+"""Openfuse's side tables: what can be filtered by lives in rows of its own, one per key, tag or tool.
 
 The generation of a row says whether it still counts: readers take those whose generation is that of the projection row. So a key
 that an entity loses needs no delete.

@@ -45,7 +45,7 @@ def answer_of(error: Exception) -> AnswerError | None:
 
 
 def later(error: RetryableError) -> web.Response:
-    """429 with Retry-After, which every SDK obeys by sending again (spec/ingestion.md 1.4)."""
+    """429 with Retry-After, as from Langfuse's rate limit: every SDK obeys by sending again."""
     seconds = max(1, math.ceil(RETRY_AFTER if error.after is None else error.after))
     body = {"message": str(error), "code": "rate_limited", "details": {"retryAfterSeconds": seconds}}
     return reply(body, HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(seconds)})

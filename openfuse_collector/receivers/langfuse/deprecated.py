@@ -28,7 +28,7 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("PATCH", "generations"): Endpoint("generation-update", "generationId", _GENERATION_NAMES),
     ("POST", "events"): Endpoint("event-create"),
 }
-"""Langfuse makes `observation-create` and `observation-update` of these, which lose environment and prompt (spec 0.13)."""
+"""Langfuse makes `observation-create` and `observation-update` of these, which lose environment and prompt."""
 
 
 def legacy_event(

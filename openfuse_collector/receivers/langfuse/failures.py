@@ -1,4 +1,4 @@
-"""Calls that end in an error of the sender's making, with the bodies Langfuse gives them (spec/ingestion.md 1.1, 1.2)."""
+"""Calls that end in an error of the sender's making, with the bodies Langfuse gives them."""
 
 from __future__ import annotations
 

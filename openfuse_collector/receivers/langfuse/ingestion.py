@@ -1,6 +1,6 @@
 """A batch of the ingestion API: validated event by event, sorted, sampled, made into events, answered with a 207 body.
 
-Pure: no clock, no network. Every event type is accepted (Langfuse's `legacy` write mode; spec/ingestion.md 0.1).
+Pure: no clock, no network. Every event type is accepted (Langfuse: `LANGFUSE_MIGRATION_V4_WRITE_MODE=legacy`).
 """
 
 from __future__ import annotations
@@ -81,12 +81,12 @@ def _validated(batch: list[Any], scope: Scope) -> tuple[list[Envelope], list[Err
 
 
 def _place(envelope: Envelope) -> tuple[bool, str]:
-    """Updates come after everything else, both by time (spec 1.1.3)."""
+    """Updates come after everything else, both by time: the order Langfuse answers in."""
     return envelope.type.endswith("-update"), instant(envelope.timestamp)
 
 
 def _events(envelopes: list[Envelope], project_id: str, received: int) -> list[Event]:
-    """`ingested_at` counts up within an entity, so that events of one request keep their order (spec/openfuse.md 2.3)."""
+    """`ingested_at` counts up within an entity, so that events of one request keep their order, as in Openfuse."""
     seen: Counter[Entity] = Counter()
     events = []
     for id, timestamp, type_, body, metadata in envelopes:
@@ -100,7 +100,7 @@ def _events(envelopes: list[Envelope], project_id: str, received: int) -> list[E
 
 
 def _named(body: dict[str, Any], project_id: str, entity_type: str, event_id: str) -> str:
-    """Gives a body without id one that every copy of the event gets. Langfuse answers 201 and loses it (spec 0.2)."""
+    """Gives a body without id one that every copy of the event gets. Langfuse answers 201 and loses it."""
     id = str(uuid5(_UNNAMED, f"{project_id}\n{entity_type}\n{event_id}"))
     body["id"] = id
     return id

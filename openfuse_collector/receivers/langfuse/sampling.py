@@ -14,7 +14,7 @@ def trace_id_of(event_type: str, body: Mapping[str, Any]) -> str | None:
 
 
 def is_kept(trace_id: str | None, rate: float) -> bool:
-    """Whether a trace is in the sample (spec/ingestion.md 4.1). What belongs to no trace is."""
+    """Whether a trace is in the sample, by Langfuse's formula. What belongs to no trace is."""
     if trace_id is None:
         return True
     return int(sha256(trace_id.encode("utf-8", "replace")).hexdigest()[:8], 16) / 0xFFFFFFFF < rate

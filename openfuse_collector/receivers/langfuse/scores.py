@@ -34,7 +34,7 @@ def score_event(body: Any, now: str, new_id: NewId) -> dict[str, Any] | list[Iss
 
 
 def _endpoint_issues(body: dict[str, Any]) -> list[Issue]:
-    """Rules of this endpoint beyond those of a score event (spec/ingestion.md 1.5)."""
+    """Rules Langfuse has at this endpoint beyond those of a score event."""
     if body.get("source") == "EVAL":
         return [not_an_option(SOURCES, ("source",))]
     if body.get("source") == "ANNOTATION" and not body.get("configId") and body.get("dataType") != "CORRECTION":

@@ -16,7 +16,7 @@ class Sdk(NamedTuple):
 
 
 def sdk_of(headers: Mapping[str, str]) -> Sdk:
-    """Python 2 writes the headers with underscores, the others with hyphens (spec/ingestion.md 1.3)."""
+    """Some SDKs (Python 2, JavaScript 4) write the headers with underscores, the others with hyphens."""
     return Sdk(_header(headers, "name"), _header(headers, "version"))
 
 

@@ -1,4 +1,4 @@
-"""What a client says of a file before it uploads it (spec/ingestion.md 1.9)."""
+"""What a client says of a file before it uploads it: the body of `POST /api/public/media`."""
 
 from __future__ import annotations
 

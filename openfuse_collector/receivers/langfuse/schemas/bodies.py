@@ -1,4 +1,4 @@
-"""Bodies of the event types the ingestion API takes, and the entity each type speaks of (spec 1.1.2)."""
+"""Bodies of the event types Langfuse's ingestion API takes, and the entity each type speaks of."""
 
 from __future__ import annotations
 

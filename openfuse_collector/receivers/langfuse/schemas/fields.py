@@ -116,7 +116,7 @@ _TIMESTAMP = re.compile(_PATTERN, re.ASCII)
 
 
 def is_timestamp(value: str) -> bool:
-    """Whether text is an ISO-8601 date and time with a zone; seconds and their fraction may be left out (spec 1.1.1)."""
+    """Whether text is an ISO-8601 date and time with a zone, as Langfuse wants; seconds and their fraction may be left out."""
     return _TIMESTAMP.fullmatch(value) is not None
 
 
@@ -235,7 +235,7 @@ def map_of(plain: Types, parse: Parse) -> Parse:
 
 
 def environment(value: Any, path: Path, issues: list[Issue]) -> Any:
-    """The environment in its normal form, `default` for whatever has none; never an issue (spec 1.1.4)."""
+    """The environment in Langfuse's normal form, `default` for whatever has none; never an issue."""
     if type(value) is not str:
         return DEFAULT
     # The function remembers what it is given; long text is not worth that.

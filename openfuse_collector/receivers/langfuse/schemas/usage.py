@@ -1,4 +1,4 @@
-"""The fields that tell tokens and money: the old `usage` object, `usageDetails` and `costDetails` (spec 1.1.2)."""
+"""The fields that tell tokens and money: the old `usage` object, `usageDetails` and `costDetails`, as Langfuse reads them."""
 
 from __future__ import annotations
 
