@@ -78,8 +78,7 @@ class ExporterWorker:
     def consume(self, batch: Batch) -> None:
         """Queue a batch. Raises Stopped when the service goes down meanwhile."""
         while True:
-            if self._stopping.is_set():
-                raise Stopped
+            self._unless_stopping()
             try:
                 self._queue.put(batch, timeout=0.2)
             except queue.Full:
@@ -157,8 +156,7 @@ class ExporterWorker:
         """Export once and say how it went; what nobody foresaw is tried a few times and counts as permanent then. Raises Stopped."""
         delays = self._retry.delays()
         for attempt in range(1, BUG_ATTEMPTS + 1):
-            if self._stopping.is_set():
-                raise Stopped
+            self._unless_stopping()
             try:
                 crash_point("exporter.export.before")
                 began = perf_counter()
@@ -172,8 +170,10 @@ class ExporterWorker:
                 self._dead_letters.sync()
                 return None
             except (PermanentError, RetryableError) as error:
+                self._unless_stopping()
                 return error
             except Exception as error:
+                self._unless_stopping()
                 self._bugs.inc()
                 failure = f"{type(error).__name__}: {error}"
                 self._log.error(type(error).__name__, "exporter failed unexpectedly", attempt=attempt, exc_info=True)
@@ -186,6 +186,11 @@ class ExporterWorker:
                 self._counter("sent", batch).inc(_count(batch))
                 return None
         return PermanentError(failure)
+
+    def _unless_stopping(self) -> None:
+        """Raises Stopped when the service goes down: an error of an exporter that is being closed says nothing about the data."""
+        if self._stopping.is_set():
+            raise Stopped
 
     def _wait(self, delays: Iterator[float], error: RetryableError) -> None:
         delay = max(next(delays), error.after or 0)

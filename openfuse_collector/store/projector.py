@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from openfuse_collector.enrich import Enrich
@@ -159,12 +160,14 @@ class Projector:
         taken = self._take(entity)
         accumulator, present = taken or (Accumulator.of(stored.get(entity, ())), rows.get(entity))
         refold, changed = False, taken is None and self._presence is not None
+        added: dict[str, int] = {}  # id -> when it was received; what makes a refold necessary is not in the accumulator
         for event in group:
-            new = event.id not in accumulator.event_ids
+            known = event.id in added or event.id in accumulator.event_ids
             outcome = accumulator.apply(event)
-            if new:
+            if not known:
+                added[event.id] = event.ingested_at
                 changes.raw.append(event)
-            elif outcome is not Outcome.DUPLICATE:
+            elif outcome is not Outcome.DUPLICATE and event.ingested_at < added.get(event.id, inf):
                 changes.earlier.append(event)
             refold = refold or outcome is Outcome.REFOLD
             changed = changed or outcome is not Outcome.DUPLICATE

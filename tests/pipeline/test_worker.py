@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import structlog
 
 from openfuse_collector.component import ComponentID
@@ -55,8 +56,13 @@ def ids(some: Batch) -> list[str]:
 
 
 @contextmanager
-def worker(destination: Destination, directory: Path, metrics: Metrics | None = None) -> Iterator[ExporterWorker]:
-    metrics, stopping, log = metrics or Metrics(), threading.Event(), structlog.get_logger()
+def worker(
+    destination: Destination,
+    directory: Path,
+    metrics: Metrics | None = None,
+    stopping: threading.Event | None = None,
+) -> Iterator[ExporterWorker]:
+    metrics, stopping, log = metrics or Metrics(), stopping or threading.Event(), structlog.get_logger()
     letters = DeadLetters(directory, stopping, metrics, log)
     made = ExporterWorker(ComponentID("test"), destination, FAST, letters, stopping, metrics, log)
     made.start()
@@ -142,6 +148,25 @@ def test_what_is_unfinished_at_shutdown_is_not_reported_as_done(tmp_path: Path) 
     with worker(Destination(never), tmp_path) as under_test:
         under_test.consume(one)
         assert tried.wait(WAIT)
+    assert not finished.is_set()
+    assert kept_letters(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [PermanentError("closed"), ValueError("closed")], ids=["refusal", "bug"])
+def test_what_fails_because_the_service_goes_down_is_no_dead_letter(tmp_path: Path, error: Exception) -> None:
+    """The worker was not waited for any longer, and the store was closed under it: one entity, which cannot be divided."""
+    begun, stopping = threading.Event(), threading.Event()
+
+    def judge(some: Batch) -> Exception:
+        begun.set()
+        assert stopping.wait(WAIT)
+        return error
+
+    one = batch(item([event("a")]))
+    finished = waiting(one)
+    with worker(Destination(judge), tmp_path, stopping=stopping) as under_test:
+        under_test.consume(one)
+        assert begun.wait(WAIT)
     assert not finished.is_set()
     assert kept_letters(tmp_path) == []
 

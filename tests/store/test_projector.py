@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +55,25 @@ def test_a_store_that_does_not_answer_is_not_the_fault_of_the_data() -> None:
     earlier.ingested_at -= 100
     with pytest.raises(RetryableError, match="restarting"):
         projector.apply([earlier])
+
+
+def mapped(mapping: int, at: int) -> Event:
+    """What a span became with some version of the mapping."""
+    made = event("o", id=f"m{mapping}", name=f"by mapping {mapping}")
+    made.ingested_at, made.metadata = at, {"source": "span", "mapping": mapping}
+    return made
+
+
+@pytest.mark.parametrize("times", [(20, 30), (30, 20)])
+def test_copies_of_what_a_newer_mapping_says_are_one_event(tmp_path: Path, times: tuple[int, int]) -> None:
+    """A sender's two attempts in one batch, after an upgrade: the store has what the older mapping made of the span."""
+    path = tmp_path / "a.db"
+    store = Store(SqliteConfig(path=str(path)))
+    store.write([mapped(1, 10)])
+    store.write([mapped(2, at) for at in times])
+    store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT event_id, ingested_at FROM raw_events ORDER BY event_id").fetchall()
+        names = connection.execute("SELECT name FROM observations").fetchall()
+    assert found == [("m1", 10), ("m2", 20)]
+    assert names == [("by mapping 2",)]
