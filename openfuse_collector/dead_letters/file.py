@@ -18,9 +18,12 @@ import msgspec
 
 from openfuse_collector.component import Kind
 from openfuse_collector.dead_letters.letter import DeadLetter
+from openfuse_collector.journal.files import OsFiles
+from openfuse_collector.open_files import is_named
 from openfuse_collector.signals import Origin, Signal
 
 NAME = "letters.db"
+_FILES = OsFiles()
 BUSY_SECONDS = 30.0
 """How long one process waits for the other; each holds the file for one short transaction."""
 
@@ -52,15 +55,18 @@ _REMOVE = "DELETE FROM letters WHERE copied = 0 AND ({})"
 class LetterFile:
     """One connection. Not thread-safe. Every method raises sqlite3.Error."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, opened: os.stat_result) -> None:
         self._connection = connection
+        self._path, self._opened = path, opened
+        self._version: int | None = None
 
     @classmethod
     def create(cls, directory: Path) -> LetterFile:
         """Open the file in `directory`, made (0700, file 0600) where it is not there. Raises OSError, sqlite3.Error."""
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (directory.parent, directory):  # the journal's own may have been removed with it
+            _FILES.make_directory(folder)
         path = directory / NAME
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # the files SQLite puts beside it get the same mode
+        opened = _made(path)
         connection = _connect(path.absolute().as_uri())
         try:
             connection.execute("PRAGMA auto_vacuum = FULL")
@@ -72,21 +78,25 @@ class LetterFile:
         except BaseException:
             connection.close()
             raise
-        _sync_names(directory)
-        return cls(connection)
+        _FILES.sync_directory(directory)
+        return cls(connection, path, opened)
 
     @classmethod
     def existing(cls, directory: Path) -> LetterFile | None:
         """The file as a command uses it; None where no letter was ever written."""
         path = directory / NAME
-        if not path.is_file() or not path.stat().st_size:
+        if not path.is_file() or not (opened := path.stat()).st_size:
             return None
         connection = _connect(path.absolute().as_uri() + "?mode=rw")
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'letters'").fetchone() is None:
             connection.close()  # a collector is just making it
             return None
         connection.execute("PRAGMA synchronous = FULL")
-        return cls(connection)
+        return cls(connection, path, opened)
+
+    def replaced(self) -> bool:
+        """Whether the file was removed since, or another one put in its place: what is added is lost then. Raises OSError."""
+        return not is_named(self._path, self._opened)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -177,10 +187,11 @@ class LetterFile:
             connection.executemany("UPDATE letters SET copied = 1 WHERE id = ?", ((id,) for id in ids))
             connection.executemany("DELETE FROM letters WHERE id = ? AND state = 'gone'", ((id,) for id in gone))
 
-    def version(self) -> int:
-        """Another number once another process has written."""
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        return int(version)
+    def changed(self) -> bool:
+        """Whether somebody else has written since this was asked last; the first time the answer is yes."""
+        before = self._version
+        (self._version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return self._version != before
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -222,11 +233,10 @@ def _letter(fields: Sequence[Any]) -> DeadLetter:
     return DeadLetter(at, pipeline, component, Kind(kind), reason, Signal(signal), sender, position, payload, spans)
 
 
-def _sync_names(directory: Path) -> None:
-    """Make a new directory and the names in it survive a power cut."""
-    for path in (directory, directory.parent):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _made(path: Path) -> os.stat_result:
+    """The file at `path`, empty where there was none; the files SQLite puts beside it get its mode."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +17,9 @@ from openfuse_collector.clock import epoch_millis
 from openfuse_collector.component import Kind
 from openfuse_collector.crash_points import crash_point
 from openfuse_collector.dead_letters.config import DeadLettersConfig
-from openfuse_collector.dead_letters.file import NAME, LetterFile
+from openfuse_collector.dead_letters.file import LetterFile
 from openfuse_collector.dead_letters.letter import DeadLetter, payload_of, spans_of
+from openfuse_collector.dead_letters.place import Place
 from openfuse_collector.pipeline.retry import RetryConfig, pause
 from openfuse_collector.signals import Item, Signal
 from openfuse_collector.telemetry.limited import Limited
@@ -54,10 +54,9 @@ class DeadLetters:
         self._config = config or DeadLettersConfig()
         self._log = Limited(log)
         self._lock = Lock()
-        self._file: LetterFile | None = None
+        self._place = Place(directory, self._log)
         self._group: list[DeadLetter] = []
         self._group_bytes = 0
-        self._version = 0
         self._keeper = ""
         """Id of the exporter that keeps copies."""
         self._to_tell = True
@@ -175,10 +174,10 @@ class DeadLetters:
         """About once a second: forget what is too old, see what a command has changed. Raises sqlite3.Error, OSError."""
         with self._opened() as file:
             if file is None:
+                self._show(0, 0)
                 return
-            version = file.version()
-            if version != self._version:
-                self._version, self._to_tell = version, True
+            if file.changed():
+                self._to_tell = True
                 self._bound(file)
             elif self._config.max_age:
                 self._bound(file)
@@ -186,34 +185,17 @@ class DeadLetters:
     def close(self) -> None:
         """Let go of the file; it is opened again when something more comes."""
         with self._lock:
-            if self._file is not None:
-                self._file.close()
-            self._file = None
+            self._place.close()
 
     @contextmanager
     def _opened(self) -> Iterator[LetterFile | None]:
         """The file while nobody else uses it; None as long as no letter was ever written."""
         with self._lock:
-            if self._file is None and (self.directory / NAME).exists():
-                self._open()
             try:
-                yield self._file
+                yield self._place.find()
             except sqlite3.DatabaseError as error:
-                if _is_damage(error):
-                    self._set_file_aside(error)
+                self._place.set_aside(error)
                 raise
-
-    def _open(self) -> LetterFile:
-        """A file that is no longer one is put beside a new one: what was written is for people to save, what comes must be kept."""
-        if self._file is None:
-            try:
-                self._file = LetterFile.create(self.directory)
-            except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
-                    raise
-                self._set_file_aside(error)
-                self._file = LetterFile.create(self.directory)
-        return self._file
 
     def _write_group(self) -> None:
         """Under the lock. What could not be written stays in the group."""
@@ -221,35 +203,24 @@ class DeadLetters:
             return
         crash_point("dead_letters.write.before")
         try:
-            file = self._open()
-            file.add(self._group)
+            file = self._with_group()
         except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+            if not self._place.set_aside(error):
                 raise
-            self._set_file_aside(error)
-            file = self._open()
-            file.add(self._group)
+            file = self._with_group()
         crash_point("dead_letters.write.after")
         written, self._group, self._group_bytes = self._group, [], 0
         self._to_tell = True
         self._tell(written)
         self._bound(file)
 
-    def _set_file_aside(self, error: sqlite3.DatabaseError) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._file = None
-        damaged = self.directory / f"{NAME}.damaged-{time.time_ns()}"
-        for suffix in ("", "-wal", "-shm"):
-            path = self.directory / f"{NAME}{suffix}"
-            if path.exists():
-                path.replace(f"{damaged}{suffix}")
-        self._log.error(
-            "damaged",
-            "the file of the dead letters is damaged, a new one is begun",
-            set_aside=str(damaged),
-            error=str(error),
-        )
+    def _with_group(self) -> LetterFile:
+        """The file, with the group in it for good: one that was removed meanwhile has it only as long as the process lives."""
+        while True:
+            file = self._place.make()
+            file.add(self._group)
+            if not file.replaced():
+                return file
 
     def _tell(self, written: Sequence[DeadLetter]) -> None:
         """One line per component and reason, however many letters."""
@@ -273,7 +244,9 @@ class DeadLetters:
             oldest = epoch_millis() - int(self._config.max_age * 1000)
             self._forgotten("max_age", file.drop_older_than(oldest))
         self._forgotten("max_size", file.drop_beyond(self._config.max_size))
-        count, size = file.totals()
+        self._show(*file.totals())
+
+    def _show(self, count: int, size: int) -> None:
         self._kept.set(count)
         self._bytes.set(size)
 
@@ -283,11 +256,6 @@ class DeadLetters:
             self._log.error(
                 bound, "dead letters dropped, the oldest first", bound=f"service::dead_letters::{bound}", letters=count
             )
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file is no longer what it was. All else is about the moment, or about one value."""
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _within(letters: Iterator[tuple[str, DeadLetter]]) -> list[DeadLetter]:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.collector_process import CollectorProcess, wait_until
 from tests.faults.fault_kit import PATIENCE, Client, Request, Rows, check, post, wait_stored
+from tests.faults.test_crash_letters import letters, others, refuse, refused, wait_letters
 from tests.store_lock import locked
 
 Start = Callable[..., CollectorProcess]
@@ -116,6 +117,33 @@ def test_a_journal_that_is_gone(start_collector: Start, requests: list[Request],
     wait_stored(collector, requests)
     assert collector.stop() == 0
     check(collector, clean)
+    assert os.stat(collector.journal).st_mode & 0o777 == 0o700
+
+
+def spans_of(requests: list[Request]) -> frozenset[str]:
+    return frozenset[str]().union(*(request.spans for request in requests))
+
+
+def test_what_is_refused_after_the_journal_is_gone(start_collector: Start, requests: list[Request]) -> None:
+    """The dead letters were in its directory: those that come then are on disk, where commands and the next start look."""
+    collector = start_collector()
+    poison, half = refused(requests), len(requests) // 2
+    before, after = requests[:half], requests[half:]
+    refuse(collector.store, poison)
+    client = Client(collector)
+    client.send(before)
+    wait_letters(collector, poison & spans_of(before))
+    shutil.rmtree(collector.journal)
+    client.send(after)
+    client.resend()
+    wait_stored(collector, others(requests))
+    wait_letters(collector, poison & spans_of(after))
+    found = letters(collector)
+    collector.kill()
+    collector.start()
+    assert letters(collector) == found
+    assert collector.stop() == 0
+    assert "the file of the dead letters was removed" in collector.log
     assert os.stat(collector.journal).st_mode & 0o777 == 0o700
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from openfuse_collector.exporters.sqlite.locking import transaction
 from openfuse_collector.exporters.sqlite.schema import migrate
 from openfuse_collector.exporters.sqlite.statements import entity_key
 from openfuse_collector.exporters.sqlite.wal import WriteAheadLog
+from openfuse_collector.open_files import is_named
 from openfuse_collector.signals import Origin, RawSpan
 from openfuse_collector.store.projector import Changes, Projector
 
@@ -32,7 +34,7 @@ class Store:
         self._connection = connect(config)
         self._patience = config.busy_timeout
         self._path = Path(config.path)
-        self._inode: int | None = self._path.stat().st_ino
+        self._opened: os.stat_result | None = self._path.stat()
         self.log = WriteAheadLog(self._connection, self._path, config.wal_size)
         self._projector = Projector(self._history, enrich, config.fold_cache_size)
         self._data_version = -1
@@ -82,14 +84,11 @@ class Store:
 
         A store that is closed has no file open, also where its file has come back to its place.
         """
-        try:
-            return self._path.stat().st_ino != self._inode
-        except FileNotFoundError:
-            return True
+        return self._opened is None or not is_named(self._path, self._opened)
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
-        self._inode = None
+        self._opened = None
         self._connection.close()
 
     @contextmanager
