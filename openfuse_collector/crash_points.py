@@ -30,6 +30,7 @@ POINTS = (
     "sqlite.commit.after",
     "dead_letters.write.before",
     "dead_letters.write.after",
+    "dead_letters.copied.before",
     "dead_letters.replay.before",
     "dead_letters.remove.before",
     "dead_letters.remove.after",

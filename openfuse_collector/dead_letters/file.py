@@ -1,8 +1,8 @@
 """The file of the dead letters: one SQLite database in a directory of its own, so that a group of letters costs one sync.
 
 The collector writes it; the `dead-letters` commands read it beside the collector, and mark letters in it. A letter is `kept`
-until somebody asks for its replay, `replay` until the stage that refused it has dealt with it, and `gone` after that only
-for as long as a store still has a copy of it.
+until somebody asks for its replay, `replay` until the stage that refused it has dealt with it, and `gone` after that until the
+store that keeps copies has none of it. Whether it had one only the store knows: a copy is committed there before it is noted here.
 """
 
 from __future__ import annotations
@@ -46,10 +46,9 @@ ON CONFLICT (id) DO UPDATE SET at = excluded.at, reason = excluded.reason, size 
   spans = excluded.spans, state = 'kept', copied = 0, attempts = 0
 """  # noqa: S608 - no values in it
 
-_HIDE = """
-UPDATE letters SET state = 'gone', size = 0, payload = x'', spans = x'' WHERE copied = 1 AND state != 'gone' AND ({})
+_REMOVE = """
+UPDATE letters SET state = 'gone', size = 0, reason = '', payload = x'', spans = x'' WHERE state != 'gone' AND ({})
 """
-_REMOVE = "DELETE FROM letters WHERE copied = 0 AND ({})"
 
 
 class LetterFile:
@@ -134,10 +133,9 @@ class LetterFile:
             return connection.execute(update, values).rowcount
 
     def remove(self, condition: str, values: Sequence[Any] = ()) -> int:
-        """Remove letters; gives how many. Of one a store has a copy of, its id stays until that copy is removed too."""
+        """Remove letters; gives how many. Nothing stays but their ids, until there is no copy of them."""
         with self._transaction() as connection:
-            removed = connection.execute(_HIDE.format(condition), values).rowcount
-            return removed + connection.execute(_REMOVE.format(condition), values).rowcount
+            return connection.execute(_REMOVE.format(condition), values).rowcount
 
     def to_replay(self) -> list[tuple[Kind, str]]:
         """(kind, component) of the stages some letter is to be offered to."""
@@ -152,9 +150,11 @@ class LetterFile:
             )
 
     def keep_again(self, id: str, reason: str) -> None:
-        """A letter that could not be offered to anybody stays, with what stood in the way as its reason."""
+        """A letter that could not be offered to anybody stays, with what stood in the way as its reason. One that was dropped
+        meanwhile does not."""
+        keep = "UPDATE letters SET state = 'kept', copied = 0, reason = ? WHERE id = ? AND state = 'replay'"
         with self._transaction() as connection:
-            connection.execute("UPDATE letters SET state = 'kept', copied = 0, reason = ? WHERE id = ?", (reason, id))
+            connection.execute(keep, (reason, id))
 
     def drop_older_than(self, at: int) -> int:
         """Forget letters refused before `at` (epoch milliseconds); gives how many."""
@@ -177,7 +177,7 @@ class LetterFile:
             return connection.execute("DELETE FROM letters WHERE state = 'kept' AND number <= ?", (last,)).rowcount
 
     def gone(self, most: int) -> list[str]:
-        """Ids of removed letters whose copies are still in a store."""
+        """Ids of removed letters of which a store may have copies."""
         found = self._connection.execute("SELECT id FROM letters WHERE state = 'gone' LIMIT ?", (most,))
         return [id for (id,) in found]
 
@@ -187,11 +187,26 @@ class LetterFile:
             connection.executemany("UPDATE letters SET copied = 1 WHERE id = ?", ((id,) for id in ids))
             connection.executemany("DELETE FROM letters WHERE id = ? AND state = 'gone'", ((id,) for id in gone))
 
+    def forget_uncopied(self) -> None:
+        """Where no store keeps copies: nobody will say of removed letters that there is none."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM letters WHERE state = 'gone' AND copied = 0")
+
     def changed(self) -> bool:
         """Whether somebody else has written since this was asked last; the first time the answer is yes."""
         before = self._version
         (self._version,) = self._connection.execute("PRAGMA data_version").fetchone()
         return self._version != before
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """One state of the file for several reads, whatever a command does beside them."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

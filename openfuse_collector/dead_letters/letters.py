@@ -142,15 +142,15 @@ class DeadLetters:
         with self._opened() as file:
             if file is None:
                 return [], []
-            letters, gone = (
-                _within(file.letters("copied = 0 AND state != 'gone'", (), COPY_LETTERS)),
-                file.gone(COPY_LETTERS),
-            )
+            with file.at_one_moment():  # in which no letter is both
+                letters = _within(file.letters("copied = 0 AND state != 'gone'", (), COPY_LETTERS))
+                gone = file.gone(COPY_LETTERS)
             self._to_tell = bool(letters or gone)
             return letters, gone
 
     def copied(self, letters: Sequence[DeadLetter], gone: Sequence[str]) -> None:
         """A store has done what `changes` gave."""
+        crash_point("dead_letters.copied.before")
         with self._opened() as file:
             if file is not None:
                 file.copied([letter.id for letter in letters], gone)
@@ -240,6 +240,8 @@ class DeadLetters:
 
     def _bound(self, file: LetterFile) -> None:
         """What goes at a bound is counted and logged; the copies stores have of it stay there."""
+        if not self._keeper:
+            file.forget_uncopied()
         if self._config.max_age:
             oldest = epoch_millis() - int(self._config.max_age * 1000)
             self._forgotten("max_age", file.drop_older_than(oldest))

@@ -46,6 +46,13 @@ def names(directory: Path) -> list[str]:
     return [decode_letter(letter)[0].entity.id for letter in kept_letters(directory)]
 
 
+def rows(directory: Path) -> int:
+    """Of letters and of those that were dropped."""
+    with closing(sqlite3.connect(directory / NAME)) as connection:
+        ((count,),) = connection.execute("SELECT count(*) FROM letters")
+    return int(count)
+
+
 def test_what_was_refused_can_be_offered_again_as_it_was(tmp_path: Path) -> None:
     letters = letters_in(tmp_path / "letters")
     odd = Event(
@@ -152,6 +159,20 @@ def test_what_waits_for_its_replay_is_not_dropped(tmp_path: Path) -> None:
     letters.use(lambda file: file.ask_for_replay("1"))
     refuse(letters, *(f"span {number}" for number in range(40)), size=50_000)
     assert names(tmp_path)[0] == "first"
+
+
+def test_nothing_is_remembered_of_dropped_letters_where_no_store_keeps_copies(tmp_path: Path) -> None:
+    """Dropped by the collector, or by a command beside it."""
+    letters = letters_in(tmp_path)
+    refuse(letters, "first", "second")
+    letters.change(lambda file: file.remove("number = 1"))
+    assert rows(tmp_path) == 1
+    command = LetterFile.existing(tmp_path)
+    assert command is not None
+    with closing(command):
+        assert command.remove("TRUE") == 1
+    letters.tend()
+    assert rows(tmp_path) == 0
 
 
 def test_letters_older_than_max_age_go(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The process dies while something is set aside, or while it is replayed: it is a dead letter, or stored, and never neither."""
+"""The process dies while something is set aside, replayed or copied: a dead letter or stored, never neither, and no copy outlives it."""
 
 from __future__ import annotations
 
@@ -71,6 +71,19 @@ def ask(collector: CollectorProcess) -> None:
         assert file.ask_for_replay("1")
 
 
+def drop(collector: CollectorProcess) -> None:
+    """All there are."""
+    file = LetterFile.existing(collector.journal / "dead-letters")
+    assert file is not None
+    with closing(file):
+        assert file.remove("1")
+
+
+def copies(collector: CollectorProcess) -> set[str]:
+    """Ids of the letters of which the store has a copy."""
+    return {row["id"] for row in collector.query("SELECT id FROM openfuse_dead_letters")}
+
+
 def wait_letters(collector: CollectorProcess, spans: frozenset[str]) -> None:
     """Until there are letters of just these, one each for every time their request came: one whose answer was lost comes twice."""
 
@@ -130,3 +143,21 @@ def test_what_is_replayed_is_stored_once(
     wait_letters(collector, frozenset())
     assert collector.stop() == 0
     check(collector, clean)
+
+
+def test_a_letter_dropped_after_its_copy_was_committed_has_none(
+    start_collector: Start, requests: list[Request]
+) -> None:
+    """The process died before the file of the letters knew of the copy."""
+    collector = start_collector(sets=SMALL)
+    collector.stop()
+    refuse(collector.store, refused(requests))
+    crash(collector, "dead_letters.copied.before", requests)
+    collector.environment.clear()
+    assert copies(collector)
+    relent(collector.store)
+    drop(collector)
+    collector.start()
+    wait_until(lambda: not copies(collector), lambda: f"{copies(collector)}\n{collector.log[-4000:]}", PATIENCE)
+    assert collector.stop() == 0
+    assert letters(collector) == []

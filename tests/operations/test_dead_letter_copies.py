@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -12,7 +15,8 @@ from operations_kit import GreptimedbKit, SqliteKit, StoreKit, conversation, exp
 
 from openfuse_collector.component import ComponentID, Settings
 from openfuse_collector.config.types import Duration
-from openfuse_collector.dead_letters.file import LetterFile
+from openfuse_collector.dead_letters.file import NAME, LetterFile
+from openfuse_collector.dead_letters.letter import DeadLetter
 from openfuse_collector.signals import Signal
 from openfuse_collector.store.retention import RetentionConfig
 from tests.builders import RECEIVED_AT, event, item, settings
@@ -34,6 +38,28 @@ def set_aside(collector: Settings, *names: str) -> list[str]:
     made = [add(item([event(name, id=name)]), "traces", "genai", "too odd", Signal.EVENTS) for name in names]
     collector.dead_letters.sync()
     return [letter.id for letter in made]
+
+
+def drop(directory: Path, id: str | None = None) -> int:
+    """As the command does it, one or all there are; gives how many."""
+    file = LetterFile.existing(directory / "letters")
+    assert file is not None
+    with closing(file) as command:
+        return command.remove("?1 IS NULL OR id = ?1", (id,))
+
+
+def settle(made: Any, collector: Settings) -> None:
+    """What a collector does about once a second."""
+    collector.dead_letters.tend()
+    made.idle()
+    assert collector.dead_letters.changes() == ([], [])
+
+
+def remembered(directory: Path) -> int:
+    """How many letters the file knows of, dropped ones included."""
+    with closing(sqlite3.connect(directory / "letters" / NAME)) as connection:
+        ((count,),) = connection.execute("SELECT count(*) FROM letters")
+    return int(count)
 
 
 def copies(kit: StoreKit) -> dict[str, str]:
@@ -61,14 +87,81 @@ def test_copies_come_and_go_without_batches(kit: StoreKit, collector: Settings, 
         first, second, third = set_aside(collector, "one", "two", "three")
         made.idle()
         assert copies(kit).keys() == {first, second, third}
-        file = LetterFile.existing(tmp_path / "letters")
-        assert file is not None
-        with closing(file) as command:
-            assert command.remove("id = ?", (second,)) == 1
+        assert drop(tmp_path, second) == 1
         collector.dead_letters.tend()
         made.idle()
         assert copies(kit).keys() == {first, third}
         assert collector.dead_letters.changes() == ([], [])
+
+
+def test_a_letter_dropped_while_it_is_copied_leaves_no_copy(
+    kit: StoreKit, collector: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store has it just now, and the file is yet to be told so."""
+    copied = collector.dead_letters.copied
+
+    def drop_before(letters: Sequence[DeadLetter], gone: Sequence[str]) -> None:
+        monkeypatch.undo()
+        assert copies(kit)
+        assert drop(tmp_path) == 1
+        copied(letters, gone)
+
+    with kit.exporter(collector) as made:
+        set_aside(collector, "odd")
+        monkeypatch.setattr(collector.dead_letters, "copied", drop_before)
+        made.idle()
+        settle(made, collector)
+        assert copies(kit) == {}
+        assert remembered(tmp_path) == 0
+
+
+def test_a_letter_dropped_between_looks_at_the_file_leaves_no_copy(
+    kit: StoreKit, collector: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a store a letter is either new or gone, never both."""
+    gone = LetterFile.gone
+
+    def drop_before(file: LetterFile, most: int) -> list[str]:
+        monkeypatch.undo()
+        assert drop(tmp_path) == 1
+        return gone(file, most)
+
+    with kit.exporter(collector) as made:
+        set_aside(collector, "odd")
+        monkeypatch.setattr(LetterFile, "gone", drop_before)
+        made.idle()
+        settle(made, collector)
+        assert copies(kit) == {}
+        assert remembered(tmp_path) == 0
+
+
+def test_a_letter_dropped_after_a_death_in_between_leaves_no_copy(
+    kit: StoreKit, collector: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store has the copy, the file does not know, and the letter is dropped before the next start."""
+    with kit.exporter(collector) as made:
+        set_aside(collector, "odd")
+        monkeypatch.setattr(collector.dead_letters, "copied", lambda letters, gone: None)
+        made.idle()
+    assert copies(kit)
+    collector.dead_letters.close()
+    assert drop(tmp_path) == 1
+    again = settings("first", directory=tmp_path / "letters")
+    with kit.exporter(again) as made:
+        settle(made, again)
+        assert copies(kit) == {}
+        assert remembered(tmp_path) == 0
+
+
+def test_a_letter_refused_again_and_dropped_leaves_no_copy(kit: StoreKit, collector: Settings, tmp_path: Path) -> None:
+    """Its copy is that of the first refusal."""
+    with kit.exporter(collector) as made:
+        set_aside(collector, "odd")
+        made.idle()
+        set_aside(collector, "odd")
+        assert drop(tmp_path) == 1
+        settle(made, collector)
+        assert copies(kit) == {}
 
 
 def test_a_letter_that_changes_has_one_copy(kit: StoreKit, collector: Settings) -> None:
