@@ -49,6 +49,7 @@ ON CONFLICT (id) DO UPDATE SET at = excluded.at, reason = excluded.reason, size 
 _REMOVE = """
 UPDATE letters SET state = 'gone', size = 0, reason = '', payload = x'', spans = x'' WHERE state != 'gone' AND ({})
 """
+_COPIED = "UPDATE letters SET copied = 1 WHERE id = ? AND at = ? AND reason = ?"
 
 
 class LetterFile:
@@ -181,10 +182,10 @@ class LetterFile:
         found = self._connection.execute("SELECT id FROM letters WHERE state = 'gone' LIMIT ?", (most,))
         return [id for (id,) in found]
 
-    def copied(self, ids: Iterable[str], gone: Iterable[str]) -> None:
-        """A store has copies of `ids` now, and none of `gone` any more."""
+    def copied(self, letters: Iterable[DeadLetter], gone: Iterable[str]) -> None:
+        """A store has copies of `letters` now, and none of `gone` any more. What was refused again meanwhile is yet to be copied."""
         with self._transaction() as connection:
-            connection.executemany("UPDATE letters SET copied = 1 WHERE id = ?", ((id,) for id in ids))
+            connection.executemany(_COPIED, ((letter.id, letter.at, letter.reason) for letter in letters))
             connection.executemany("DELETE FROM letters WHERE id = ? AND state = 'gone'", ((id,) for id in gone))
 
     def forget_uncopied(self) -> None:

@@ -153,7 +153,7 @@ class DeadLetters:
         crash_point("dead_letters.copied.before")
         with self._opened() as file:
             if file is not None:
-                file.copied([letter.id for letter in letters], gone)
+                file.copied(letters, gone)
 
     def use(self, work: Callable[[LetterFile], T]) -> T | None:
         """Read the file; None where there is none. Raises sqlite3.Error, OSError."""

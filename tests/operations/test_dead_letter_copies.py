@@ -164,6 +164,25 @@ def test_a_letter_refused_again_and_dropped_leaves_no_copy(kit: StoreKit, collec
         assert copies(kit) == {}
 
 
+def test_a_letter_refused_again_while_it_is_copied_is_copied_again(
+    kit: StoreKit, collector: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = collector.dead_letters.copied
+
+    def refuse_before(letters: Sequence[DeadLetter], gone: Sequence[str]) -> None:
+        monkeypatch.undo()
+        again = [structs.replace(letter, reason="still odd") for letter in letters]
+        collector.dead_letters.change(lambda file: file.add(again))
+        copied(letters, gone)
+
+    with kit.exporter(collector) as made:
+        (id,) = set_aside(collector, "odd")
+        monkeypatch.setattr(collector.dead_letters, "copied", refuse_before)
+        made.idle()
+        settle(made, collector)
+        assert copies(kit) == {id: "still odd"}
+
+
 def test_a_letter_that_changes_has_one_copy(kit: StoreKit, collector: Settings) -> None:
     """Refused again it has another time, which is part of the key in GreptimeDB."""
     with kit.exporter(collector) as made:
