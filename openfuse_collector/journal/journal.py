@@ -277,9 +277,13 @@ class Journal:
         self._cache.drop_below(min(reader.position for reader in list(self._readers.values())))
 
     def _probe(self) -> None:
-        """After a write that failed, see whether the disk takes a file again: senders may have gone elsewhere meanwhile."""
-        if self._writer.failing is not None:
-            self._log.roll(self._log.end)
+        """After a write that failed, see whether the disk takes as much again: senders may have gone elsewhere meanwhile.
+
+        Not where it would fill the disk up, to the harm of whoever else writes there.
+        """
+        size = self._writer.failed_size
+        if self._writer.failing is not None and self._bounds.refusal(size, 0) is None:
+            self._log.probe(size)
             self._writer.recovered()
 
     def _judge(self) -> None:
