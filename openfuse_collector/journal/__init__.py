@@ -6,5 +6,16 @@ from openfuse_collector.journal.files import Files, OsFiles
 from openfuse_collector.journal.journal import Journal
 from openfuse_collector.journal.quotas import Quota
 from openfuse_collector.journal.reader import Reader
+from openfuse_collector.journal.succession import made_by
 
-__all__ = ["Files", "Journal", "JournalConfig", "JournalError", "JournalLocked", "OsFiles", "Quota", "Reader"]
+__all__ = [
+    "Files",
+    "Journal",
+    "JournalConfig",
+    "JournalError",
+    "JournalLocked",
+    "OsFiles",
+    "Quota",
+    "Reader",
+    "made_by",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from zlib import crc32
 import msgspec
 
 from openfuse_collector.journal.files import Files, read_whole, write_whole
+from openfuse_collector.journal.succession import Cursor, arranged
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -22,14 +23,6 @@ CLAIM_EVERY = 600.0
 
 GRACE = 300.0
 """Seconds after opening in which no cursor is given up: pipelines have not all claimed theirs yet."""
-
-
-class Cursor(msgspec.Struct):
-    """Everything below `offset` is finished for one pipeline."""
-
-    offset: int
-    claimed: int
-    """Epoch seconds at which a pipeline last held this cursor."""
 
 
 class _File(msgspec.Struct):
@@ -56,6 +49,8 @@ class Cursors:
         self._dirty = False
         self._saved_at = clock()
         self._cursors: dict[str, Cursor] = {}
+        self._takes: Mapping[str, Collection[str]] = {}
+        self._renamed: Mapping[str, str] = {}
         self.readable = self._load()
         """False when there was no usable file: it is not known then which pipelines are new."""
         self._found = {name: cursor.offset for name, cursor in self._cursors.items()}
@@ -91,6 +86,37 @@ class Cursors:
             now = [cursor.offset for name, cursor in self._cursors.items() if name in names]
         return min((*now, *(offset for name, offset in self._found.items() if name in names)), default=None)
 
+    def known(self, name: str, formerly: str, after: str) -> int | None:
+        """Where the pipeline `name` is: at its own cursor or that called `formerly`, the lower one of those there are; one that is
+        new, at that called `after` or where it was handed on to it. None for one without any of them."""
+        places = [name] if self.offset(formerly) is None else [name, formerly]
+        return self.least(*places, *([] if name in self._found else [after]))
+
+    def arrange(self, takes: Mapping[str, Collection[str]], renamed: Mapping[str, str], end: int) -> None:
+        """Hand on, under a configuration whose cursors have these names and take requests of these makers, what would have nobody
+        any more; see `arranged`. On disk with the first claim, all of it at once."""
+        with self._lock:
+            self._takes, self._renamed = takes, renamed
+            self._cursors = arranged(self._cursors, takes, renamed, end, int(self._clock()))
+            self._dirty = True
+
+    def handed_on(self, name: str) -> bool:
+        """Whether the place of a name is that of pipelines that are gone."""
+        return name in self._cursors and name not in self._found
+
+    def left(self, name: str) -> dict[str, int]:
+        """What a pipeline does not take any more but has requests of in front of it, see `Cursor.left`; empty for an unknown name."""
+        cursor = self._cursors.get(name)
+        return cursor.left if cursor else {}
+
+    def left_behind(self) -> Iterator[tuple[str, Cursor, bool]]:
+        """Every cursor in front of which there are requests its pipeline does not take any more, with its name and whether the
+        configuration given to `arrange` has that pipeline."""
+        with self._lock:
+            found = [(name, cursor) for name, cursor in self._cursors.items() if cursor.behind]
+        for name, cursor in found:
+            yield name, cursor, name in self._takes or name in self._renamed
+
     def claim(self, name: str, offset: int, instead_of: str = "") -> None:
         """A pipeline takes (or makes) the cursor of this name and sets it, and gives up the one it had before, if it goes by
         another name now. On disk when this returns: raises OSError.
@@ -99,8 +125,13 @@ class Cursors:
         """
         with self._lock:
             self._claimed.add(name)
-            self._cursors.pop(instead_of, None)
-            self._cursors[name] = Cursor(offset, int(self._clock()))
+            former = self._cursors.pop(instead_of, None)
+            cursor = self._cursors.setdefault(name, Cursor(offset, 0))
+            cursor.offset, cursor.claimed = offset, int(self._clock())
+            if name in self._takes:
+                cursor.takes = sorted(self._takes[name])
+            if former is not None:
+                cursor.left = former.left | cursor.left
             self._dirty = True
         self.save()
 
@@ -118,27 +149,23 @@ class Cursors:
             offsets = (cursor.offset for name, cursor in self._cursors.items() if name not in without)
             return min(offsets, default=None)
 
-    def drop_orphans(self) -> None:
-        """Forget cursors that no pipeline has claimed for `orphan_after` seconds; their names count as new from then on."""
+    def late(self) -> dict[str, Cursor]:
+        """Cursors that no pipeline has claimed for `orphan_after` seconds."""
         now = self._clock()
         if now - self._opened_at < min(GRACE, self._orphan_after):
-            return
+            return {}
         with self._lock:
-            late = {
+            return {
                 name: cursor
                 for name, cursor in self._cursors.items()
                 if name not in self._claimed and now - cursor.claimed >= self._orphan_after
             }
-            for name in late:
-                del self._cursors[name]
-                self._dirty = True
-        for name, cursor in late.items():
-            self._log.warning(
-                "journal cursor given up: no such pipeline any more",
-                pipeline=name,
-                offset=cursor.offset,
-                claimed=cursor.claimed,
-            )
+
+    def forget(self, name: str) -> None:
+        """A name counts as new from now on."""
+        with self._lock:
+            self._cursors.pop(name, None)
+            self._dirty = True
 
     def save(self, *, anew: bool = False) -> None:
         """Write the file when something changed, or now and then to renew the claims, or `anew` in any case.
@@ -163,21 +190,6 @@ class Cursors:
                 self._dirty = True
             raise
         self._saved_at = now
-
-
-def beginning(start: int | None, known: int | None, *, oldest: int, end: int, blind: bool) -> int:
-    """Where a pipeline begins; in doubt with what it may have had already, never behind something it may not have had.
-
-    `start` is the cursor of the store behind it, `known` the journal's own; the log goes from `oldest` to `end`, and `blind` says that
-    it is not known which pipelines are new. A store's cursor moves with the data it gets and stays behind where there was none
-    for it; one behind `end` is that of another log.
-    """
-    if start is None:
-        fallback = oldest if blind else end
-        return fallback if known is None else known
-    if start > end:
-        return oldest if known is None else known
-    return start
 
 
 def _checksum(cursors: dict[str, Cursor]) -> int:

@@ -31,3 +31,26 @@ class Figures:
     def lag(self, pipeline: str, size: int) -> None:
         """A pipeline has so many bytes in front of it."""
         self._lag.labels(pipeline).set(size)
+
+
+class GivenUp:
+    """What pipelines will never deliver, whoever decides that."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._requests = metrics.counter(
+            "openfuse_pipeline_given_up_requests",
+            "Requests a pipeline has not delivered because its quota was full, or because it was taken out of the configuration.",
+            ["pipeline"],
+        )
+        self._bytes = metrics.counter(
+            "openfuse_pipeline_given_up_bytes", "Bytes of the journal they were in.", ["pipeline"]
+        )
+
+    def begin(self, pipeline: str) -> None:
+        """It may have to give up: the counters are there from the start, or the first step of all would raise no alert."""
+        self.count(pipeline, 0, 0)
+
+    def count(self, pipeline: str, requests: int, size: int) -> None:
+        """So many requests, in `size` bytes of the journal, are given up."""
+        self._requests.labels(pipeline).inc(requests)
+        self._bytes.labels(pipeline).inc(size)

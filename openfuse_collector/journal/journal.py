@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from openfuse_collector.crash_points import crash_point
 from openfuse_collector.journal.attempts import Attempts
+from openfuse_collector.journal.beginnings import Beginnings
 from openfuse_collector.journal.bounds import ORDINARY, Bounds, Trouble
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.config import JournalConfig
-from openfuse_collector.journal.cursors import GRACE, Cursors, beginning
+from openfuse_collector.journal.cursors import GRACE, Cursors
 from openfuse_collector.journal.damage import DamageReport
 from openfuse_collector.journal.errors import JournalError, unusable
-from openfuse_collector.journal.figures import Figures
+from openfuse_collector.journal.figures import Figures, GivenUp
 from openfuse_collector.journal.files import Files, OsFiles
 from openfuse_collector.journal.home import Home
+from openfuse_collector.journal.orphans import Orphans
 from openfuse_collector.journal.passed import Passed
 from openfuse_collector.journal.quotas import DEFAULT_QUOTA, Bounded, Quota, Quotas
 from openfuse_collector.journal.reader import Reader, Source
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
 
 SEAL_AFTER = 60.0
 """Seconds without an append after which a passed last segment is replaced by an empty one, so that finished data leaves the disk."""
-
-MAX_OFFSET = 1 << 62
-"""A cursor beyond this is not believed."""
 
 CORRUPT_COPIES = 4
 """Segments' worth of damaged files kept aside."""
@@ -62,7 +61,7 @@ class Journal:
         """Recover a directory that is locked already; see `open`."""
         self.instance = home.instance
         self._home = home
-        self._logger, self._files, self._clock = log, files, clock
+        self._clock = clock
         self._io = Lock()  # append, roll and remove exclude each other
         self._readers: dict[str, Reader] = {}
         self._closed = False
@@ -77,13 +76,17 @@ class Journal:
         self._blind = not self._cursors.readable and self._log.size > 0
         self._cache = DecodedCache(config.cache_size)
         self._tail = Tail(self._log.end)
+        self._beginnings = Beginnings(self._log, self._tail, self._io, log, blind=self._blind)
         self._source = Source(self._log, self._tail, self._cache, files, self._damage, decode, Limited(log))
         self._bounds = Bounds(directory, config, files, self._log)
         not_before = clock() + GRACE if self._blind else 0.0
         self._passed = Passed(
             self._log, self._bounds, self._damage, clock, retain=config.retain or 0.0, not_before=not_before
         )
-        self._quotas = Quotas(self._source, self._cursors, self._bounds, config.max_size, metrics, log)
+        given_up = GivenUp(metrics)
+        self._quotas = Quotas(self._source, self._cursors, self._bounds, config.max_size, given_up, metrics, log)
+        self._orphans = Orphans(self._source, self._cursors, given_up, log)
+        self._orphan_after = config.orphan_after
         self.trouble: Trouble | None = None
         """Why nothing is taken at all, as of the last round of housekeeping; None while something is."""
         self._figures.bytes.set(self._log.size)
@@ -138,6 +141,15 @@ class Journal:
             await asyncio.sleep(pause)
         return offset
 
+    def arrange(self, takes: Mapping[str, Collection[str]], renamed: Mapping[str, str]) -> None:
+        """Before the first `reader`, all there will be: name -> whose requests it takes (see `made_by`).
+
+        New names go on where names that are gone stopped and took the same; see `arranged` for the rule and for `renamed`. What
+        nobody goes on with is told in the log.
+        """
+        self._cursors.arrange(takes, renamed, self._tail.end)
+        self._orphans.tell(self._orphan_after)
+
     def reader(
         self,
         name: str,
@@ -152,16 +164,18 @@ class Journal:
         """The way of pipeline `name` through the log, limited to records whose origin it `wants`; `on_pass` is told of the others.
 
         It begins at `start` (the cursor the store behind it kept), else at the journal's own cursor of that name, else, for a
-        new name, where the pipeline called `after` is, else at the end of the log. Where there is a cursor called `formerly`, the
-        same reader had that name the last time, and `name` may have been another's: it begins at the lower of the two.
+        new name, where `arrange` or the pipeline called `after` puts it, the lower of the two, else at the end of the log. Where
+        there is a cursor called `formerly`, the same reader had that name the last time, and `name` may have been another's: it
+        begins at the lower of the two.
 
         Raises JournalError when the name is taken or the cursor cannot be written.
         """
         if name in self._readers:
             raise JournalError(f"pipeline {name} reads the journal already")
         try:
-            known = self._known(name, formerly)
-            position = self._begin(name, start, self._cursors.least(after) if known is None else known)
+            if self._cursors.handed_on(name):
+                start = None  # what a store has under that name is of another pipeline, long ago
+            position = self._beginnings.of(name, start, self._cursors.known(name, formerly, after))
             self._cursors.claim(name, position, instead_of=formerly)
         except OSError as error:
             raise JournalError(f"cannot keep a journal cursor for {name}: {error}") from error
@@ -172,6 +186,7 @@ class Journal:
             on_take=self._drop_cached,
             on_commit=partial(self._commit, name),
             on_pass=on_pass,
+            left=self._cursors.left(name),
         )
         self._readers[name] = reader
         self._quotas.add(Bounded(name, reader, quota, wants))
@@ -204,7 +219,7 @@ class Journal:
     def tidy(self) -> None:
         """Housekeeping, about once a second: cursors to disk, passed segments off it, free space and gauges measured."""
         with self._io:
-            self._cursors.drop_orphans()
+            self._attempt("give up what was left behind", self._orphans.give_up)
             self._attempt("keep the cursors", self._cursors.save)
             self._attempt("write", self._probe)
             self._attempt("seal the last segment", self._seal)
@@ -215,32 +230,6 @@ class Journal:
         self._figures.bytes.set(self._log.size)
         for name in list(self._readers):
             self._figures.lag(name, self._quotas.backlog(name))
-
-    def _known(self, name: str, formerly: str) -> int | None:
-        known = self._cursors.offset(name)
-        return known if self._cursors.offset(formerly) is None else self._cursors.least(name, formerly)
-
-    def _begin(self, name: str, start: int | None, known: int | None) -> int:
-        oldest, end = self._log.start, self._tail.end
-        if start is not None and start > end:
-            self._logger.warning(
-                "the store's cursor is behind the end of the journal", pipeline=name, cursor=start, end=end
-            )
-            self._continue_at(start)
-        begins = beginning(start, known, oldest=oldest, end=end, blind=self._blind)
-        # Records below a store's cursor are missed only where the journal's own does not say that the pipeline was past them.
-        if begins < oldest and (known is None or known < oldest):
-            self._logger.warning(
-                "journal records a cursor points at are gone", pipeline=name, cursor=begins, oldest=oldest
-            )
-        return max(begins, oldest)
-
-    def _continue_at(self, offset: int) -> None:
-        """No record of ours gets an offset a store has already counted as finished. Raises OSError."""
-        with self._io:
-            if self._log.end < offset < MAX_OFFSET:
-                self._log.roll(offset)
-                self._tail.advance(offset)
 
     def _write(self, batch: Sequence[Pending], size: int) -> Sequence[int]:
         """Make a batch durable and show it to the readers. Raises OSError. On the writer's thread."""
@@ -277,9 +266,13 @@ class Journal:
         self._cache.drop_below(min(reader.position for reader in list(self._readers.values())))
 
     def _probe(self) -> None:
-        """After a write that failed, see whether the disk takes a file again: senders may have gone elsewhere meanwhile."""
-        if self._writer.failing is not None:
-            self._log.roll(self._log.end)
+        """After a write that failed, see whether the disk takes as much again: senders may have gone elsewhere meanwhile.
+
+        Not where it would fill the disk up, to the harm of whoever else writes there.
+        """
+        size = self._writer.failed_size
+        if self._writer.failing is not None and self._bounds.refusal(size, 0) is None:
+            self._log.probe(size)
             self._writer.recovered()
 
     def _judge(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -84,6 +85,24 @@ class SegmentedLog:
         dropped when the first one failed ("fsyncgate", PostgreSQL 2018; Rebello et al., "Can Applications Recover from fsync
         Failures?", ATC 2020).
         """
+        self._write(parts)
+        self._trusted = True
+        self._end += size
+        self.size += size
+        self._segments[-1].end = self._end
+
+    def probe(self, size: int) -> None:
+        """After an append of `size` bytes that failed: see in a new segment whether the disk takes as many again. Raises OSError if not.
+
+        An empty file says nothing: quotas, and disks that are full but for a few blocks, still allow it. The bytes are no part of
+        the log, and go with the file; after a crash in between they are cut like any other unfinished write. They are random, since
+        a file system that compresses has room for any number of zeros.
+        """
+        self.roll(self._end)
+        self._write([os.urandom(size)])
+        self.roll(self._end)
+
+    def _write(self, parts: Sequence[bytes]) -> None:
         assert self._handle is not None
         self._trusted = False
         self._files.write(self._handle, parts)
@@ -91,10 +110,6 @@ class SegmentedLog:
             started = perf_counter()
             self._files.sync(self._handle)
             self._synced(perf_counter() - started)
-        self._trusted = True
-        self._end += size
-        self.size += size
-        self._segments[-1].end = self._end
 
     def roll(self, base: int) -> None:
         """Begin a new last segment at `base`, which is `end` or behind it. Raises OSError; a later call then tries again.

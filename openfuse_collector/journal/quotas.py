@@ -10,6 +10,7 @@ from openfuse_collector.crash_points import crash_point
 from openfuse_collector.journal.bounds import ORDINARY, Bounds, Refusal
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.cursors import Cursors
+from openfuse_collector.journal.figures import GivenUp
 from openfuse_collector.journal.reader import Reader, Source
 from openfuse_collector.journal.segment import Segment
 from openfuse_collector.signals import Item, Origin, Signal
@@ -58,7 +59,14 @@ class Quotas:
     """The quotas of all pipelines. `refusal` on any thread; `enforce` on the writer's, while nothing is written."""
 
     def __init__(
-        self, source: Source, cursors: Cursors, bounds: Bounds, max_size: int, metrics: Metrics, log: BoundLogger
+        self,
+        source: Source,
+        cursors: Cursors,
+        bounds: Bounds,
+        max_size: int,
+        given_up: GivenUp,
+        metrics: Metrics,
+        log: BoundLogger,
     ) -> None:
         self._source = source
         self._cursors = cursors
@@ -75,14 +83,7 @@ class Quotas:
         self._parked = metrics.gauge(
             "openfuse_journal_parked_bytes", "Bytes of the journal that only this pipeline still needs.", ["pipeline"]
         )
-        self._given_up = metrics.counter(
-            "openfuse_pipeline_given_up_requests",
-            "Requests a pipeline that parks has not delivered because its quota was full.",
-            ["pipeline"],
-        )
-        self._given_up_bytes = metrics.counter(
-            "openfuse_pipeline_given_up_bytes", "Bytes of the journal they were in.", ["pipeline"]
-        )
+        self._given_up = given_up
 
     def add(self, pipeline: Bounded) -> None:
         """A pipeline reads from now on."""
@@ -93,8 +94,7 @@ class Quotas:
         self._refusing.clear()
         if pipeline.quota.parks:
             self._parked.labels(pipeline.name).set(0)
-            for counter in (self._given_up, self._given_up_bytes):
-                counter.labels(pipeline.name)  # there from the start, or the first step of all would raise no alert
+            self._given_up.begin(pipeline.name)
 
     def backlog(self, name: str) -> int:
         """Bytes between a pipeline's cursor and the end of the journal, those of other pipelines among them."""
@@ -195,8 +195,7 @@ class Quotas:
         crash_point("journal.give_up.before")
         self._cursors.move(name, segment.end)
         crash_point("journal.give_up.after")
-        self._given_up.labels(name).inc(requests)
-        self._given_up_bytes.labels(name).inc(segment.end - unread)
+        self._given_up.count(name, requests, segment.end - unread)
         remedy = f"see why its exporter fails, or raise service::pipelines::{name}::max_backlog"
         if unread > begin:
             self._log.warning(
@@ -219,7 +218,14 @@ class Quotas:
     def _pass(self, pipeline: Bounded, start: int, end: int) -> int:
         """Tell of the records of a pipeline in a part of the log; returns how many there are."""
         source = self._source._replace(cache=DecodedCache(0))
-        reader = Reader(source, start, wants=pipeline.wants, on_take=lambda: None, on_commit=lambda offset: None)
+        reader = Reader(
+            source,
+            start,
+            wants=pipeline.wants,
+            left=pipeline.reader.left,
+            on_take=lambda: None,
+            on_commit=lambda offset: None,
+        )
         requests = 0
         for item in reader.until(end):
             pipeline.quota.given_up(item)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from threading import Lock
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from openfuse_collector.journal.cache import DecodedCache
@@ -13,12 +14,15 @@ from openfuse_collector.journal.files import Files
 from openfuse_collector.journal.log import SegmentedLog
 from openfuse_collector.journal.record import decode_origin
 from openfuse_collector.journal.segment import Segment, SegmentReader, Stretch
+from openfuse_collector.journal.succession import still_due
 from openfuse_collector.journal.tail import Tail
 from openfuse_collector.signals import Item, Origin
 from openfuse_collector.telemetry.limited import Limited
 
 PATIENCE = 0.25
 """Seconds a `take` may spend on records its pipeline does not want, however short its `wait`."""
+
+NONE_LEFT: Mapping[str, int] = MappingProxyType({})
 
 
 class Source(NamedTuple):
@@ -45,9 +49,11 @@ class Reader:
         on_take: Callable[[], None],
         on_commit: Callable[[int], None],
         on_pass: Callable[[Origin], None] = lambda origin: None,
+        left: Mapping[str, int] = NONE_LEFT,
     ) -> None:
-        """`on_pass` is told of each record that is not wanted, on the way past it."""
+        """`on_pass` is told of each record that is not wanted, on the way past it. `left`: see `Cursor.left`."""
         self.position = position
+        self.left = left
         self._source = source
         self._wants = wants
         self._on_take = on_take
@@ -158,7 +164,7 @@ class Reader:
         return self._held
 
     def _own(self, origin: Origin) -> bool:
-        wanted = self._wants(origin)
+        wanted = self._wants(origin) or (bool(self.left) and still_due(self.left, origin, self.position))
         if not wanted:
             self._on_pass(origin)
         return wanted

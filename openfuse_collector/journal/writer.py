@@ -80,6 +80,8 @@ class Writer:
         self._closed = False
         self.failing: Refusal | None = None
         """What the disk said to the last write, None when it took it. Of the writer's thread."""
+        self.failed_size = 0
+        """Bytes of that write."""
         self._thread = Thread(target=self._run, name="journal", daemon=True)
 
     def start(self) -> None:
@@ -165,13 +167,14 @@ class Writer:
             _wake_waiters(batch, offsets, None)
             self.recovered()
         else:
-            self._fail(batch, failure)
+            self._fail(batch, size, failure)
 
-    def _fail(self, batch: Sequence[Pending], error: Exception) -> None:
+    def _fail(self, batch: Sequence[Pending], size: int, error: Exception) -> None:
         """Tell every waiter of the batch that nothing was taken. Logged once a minute until a write succeeds again."""
         if isinstance(error, OSError):
             self._limited.error("failing", "the disk refuses the journal, senders are told to retry", error=str(error))
             self.failing = Refusal("disk", f"the journal's disk refuses: {error}", 2.0)
+            self.failed_size = size
         else:
             self._limited.error(type(error).__name__, "writing the journal failed", exc_info=error)
         answer = self.refuse(Refusal("disk", f"the journal's disk refuses: {error}", 2.0), len(batch))

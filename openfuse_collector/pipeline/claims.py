@@ -9,6 +9,7 @@ import structlog
 
 from openfuse_collector.component import ComponentID
 from openfuse_collector.config.service import CollectorConfig
+from openfuse_collector.journal import made_by
 from openfuse_collector.signals import Origin, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 
@@ -16,7 +17,8 @@ from openfuse_collector.telemetry.metrics import Metrics
 class Claims:
     """Answers for every pipeline whether a journal record is its own. Records that are nobody's are counted and logged once.
 
-    They are what a receiver accepted that has since been renamed, removed or taken out of its pipeline.
+    The journal lets a pipeline have what was accepted for it, also by a receiver it does not have any more. These are requests of
+    receivers whose whole pipeline is gone, or of which the journal has forgotten whose they are.
     """
 
     def __init__(self, config: CollectorConfig, metrics: Metrics) -> None:
@@ -37,6 +39,10 @@ class Claims:
         """Whether a pipeline of that signal and those receivers is to process a record."""
         own = {(signal, str(receiver)) for receiver in receivers}
         return lambda origin: (origin.signal, origin.receiver) in own
+
+    def makers(self, signal: Signal, receivers: Collection[ComponentID]) -> frozenset[str]:
+        """The same as the journal keeps it with the cursors."""
+        return frozenset(made_by(signal, str(receiver)) for receiver in receivers)
 
     def passed(self, origin: Origin) -> None:
         """A pipeline goes past a record that is not its own. On the pipeline's thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event as Flag
 
@@ -131,6 +131,7 @@ class Builder:
 
     def build(self) -> Graph:
         """Create every component a pipeline uses, and wire them."""
+        self._arrange()
         for pipeline_id, pipeline in self._config.service.pipelines.items():
             if self._journalled(pipeline):
                 self._add_sources(pipeline_id, pipeline)
@@ -141,6 +142,21 @@ class Builder:
             self._graph.receivers.append(create(settings, self._config.receivers[id], self._intake(settings)))
         return self._graph
 
+    def _arrange(self) -> None:
+        """Tell the journal which cursors there will be, so that nothing is left behind where names or receivers have changed."""
+        takes: dict[str, Collection[str]] = {}
+        renamed: dict[str, str] = {}
+        for id, pipeline in self._config.service.pipelines.items():
+            if self._journalled(pipeline):
+                for name, target in self._named(id, pipeline):
+                    takes[name] = self._claims.makers(id.signal, pipeline.receivers)
+                    if name == str(id):
+                        renamed[_cursor_name(id, target)] = name
+        self._journal.arrange(takes, renamed)
+
+    def _named(self, id: PipelineID, pipeline: PipelineConfig) -> Iterator[tuple[str, ComponentID]]:
+        return _named(id, sorted(pipeline.exporters, key=self._forwards))
+
     def _journalled(self, pipeline: PipelineConfig) -> bool:
         return any(id in self._config.receivers for id in pipeline.receivers)
 
@@ -149,7 +165,7 @@ class Builder:
         if len(pipeline.exporters) == 1:
             self._add_source(str(id), id, pipeline, *self._pipeline(id, pipeline))
             return
-        for name, target in _named(id, sorted(pipeline.exporters, key=self._forwards)):
+        for name, target in self._named(id, pipeline):
             alone = dataclasses.replace(pipeline, exporters=(target,))
             self._add_source(name, id, alone, *self._wire(id, alone))
 

@@ -17,11 +17,16 @@ class Unfinished:
     """Payload bytes."""
     received_at: int | None
     """Epoch nanoseconds of its oldest request, None for one without requests."""
-    finished: bool = False
+    through: int
+    """Offset up to which everything behind the batch is finished: its own end, or that of later batches that were quicker."""
 
 
 class Progress:
-    """Hands out a delivery per batch and moves the cursor to the end of the oldest unbroken run of finished ones. Thread-safe."""
+    """Hands out a delivery per batch and moves the cursor to the end of the oldest unbroken run of finished ones. Thread-safe.
+
+    Only what is unfinished is remembered, so that it stays small while one batch waits for a store for days and others, or records
+    of other pipelines, go past it.
+    """
 
     def __init__(self, commit: Callable[[int], None]) -> None:
         self._commit = commit
@@ -34,7 +39,7 @@ class Progress:
     ) -> Delivery:
         """A new batch of `size` bytes that ends at `end`, behind all earlier ones; `finished` is called when it is dealt with."""
         with self._changed:
-            self._unfinished[end] = Unfinished(size, received_at)
+            self._unfinished[end] = Unfinished(size, received_at, end)
             self._size += size
 
         def on_done() -> None:
@@ -43,19 +48,29 @@ class Progress:
 
         return Delivery(on_done)
 
+    def go_past(self, end: int) -> None:
+        """Behind all earlier batches there was nothing to hand out up to `end`."""
+        with self._changed:
+            self._finished_through(end, next(reversed(self._unfinished.values()), None))
+
     def _finish(self, end: int) -> None:
         with self._changed:
-            self._unfinished[end].finished = True
-            self._size -= self._unfinished[end].size
-            low_water = None
-            for oldest in list(self._unfinished):
-                if not self._unfinished[oldest].finished:
+            before = None
+            for other, batch in self._unfinished.items():
+                if other == end:
                     break
-                low_water = oldest
-                del self._unfinished[oldest]
-            if low_water is not None:
-                self._commit(low_water)
+                before = batch
+            finished = self._unfinished.pop(end)
+            self._size -= finished.size
+            self._finished_through(finished.through, before)
             self._changed.notify_all()
+
+    def _finished_through(self, offset: int, before: Unfinished | None) -> None:
+        """`before` is the youngest unfinished batch in front of it, None where the cursor may go there."""
+        if before is None:
+            self._commit(offset)
+        else:
+            before.through = offset
 
     @property
     def idle(self) -> bool:
@@ -66,7 +81,7 @@ class Progress:
     def oldest(self) -> int | None:
         """Receive time (epoch nanoseconds) of the oldest request that is not finished; None when all are."""
         with self._changed:
-            times = (batch.received_at for batch in self._unfinished.values() if not batch.finished)
+            times = (batch.received_at for batch in self._unfinished.values())
             return min((at for at in times if at is not None), default=None)
 
     def wait_room(self, bound: int, timeout: float) -> bool:

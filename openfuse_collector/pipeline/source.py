@@ -140,7 +140,7 @@ class Source:
                 continue
             read_to = end
             if not items:
-                self.progress.begin(end).done()
+                self.progress.go_past(end)
                 continue
             crash_point("pipeline.read")
             self._following.consume(self._batch(items, end))
