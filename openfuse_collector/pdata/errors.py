@@ -2,7 +2,8 @@
 
 PermanentError
 ├── BadDataError       undecodable, or not what the path takes
-└── TooLargeError      beyond a size limit, as sent or inflated
+├── TooLargeError      beyond a size limit, as sent or inflated
+└── TooManyError       beyond a limit on what is in it
 RetryableError
 └── DeadlineError      the sender's deadline, or ours, passed before the data was durable
 """
@@ -22,6 +23,13 @@ class TooLargeError(PermanentError):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         super().__init__(f"the request is larger than {limit} bytes")
+
+
+class TooManyError(PermanentError):
+    """More is in the request than is decoded of one, whatever its size."""
+
+    def __init__(self, most: int, what: str) -> None:
+        super().__init__(f"the request has more than {most:,} {what}: send it in parts")
 
 
 class DeadlineError(RetryableError):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from openfuse_collector.pdata.decoded import Decode
+from openfuse_collector.pdata.dense import check_items
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.pdata.faults import describe_rejected, reject_faulty
 from openfuse_collector.pdata.forms import Form
@@ -44,8 +45,9 @@ class Export(NamedTuple):
 
 
 def read_export(body: bytes, form: Form, decode: Decode) -> Export:
-    """Decode and check. Raises BadDataError."""
+    """Decode and check. Raises BadDataError, TooManyError."""
     request, payload, undecodable, repaired, notes = decode(body, form)
+    check_items(sum(map(len, form.groups(request))), form)
     items, rejected = reject_faulty(form.groups(request), form.fault)
     if rejected:
         if not items and payload is not None and (hint := misrouted_protobuf(body, form)):

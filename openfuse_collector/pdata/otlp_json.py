@@ -22,6 +22,7 @@ from collections import Counter
 from typing import Any
 
 from openfuse_collector.pdata.decoded import Decoded
+from openfuse_collector.pdata.dense import check_items, check_json
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.pdata.forms import TRACES, Form
 from openfuse_collector.pdata.json_fill import Notes, UnreadableError, fill, hint_at_case
@@ -31,7 +32,7 @@ from openfuse_collector.pdata.misrouted import misrouted_json
 
 
 def decode(body: bytes, form: Form) -> Decoded:
-    """The export in `body`; an empty body or `null` is an empty export. Raises BadDataError."""
+    """The export in `body`; an empty body or `null` is an empty export. Raises BadDataError, TooManyError."""
     export, repaired = _parsed(body)
     if export is None:
         return Decoded(form.request(), b"")
@@ -51,6 +52,7 @@ def decode_traces(body: bytes) -> Decoded:
 def _parsed(body: bytes) -> tuple[Any, int]:
     if not body:
         return None, 0
+    check_json(body)
     try:
         return parse_json(body)
     except (ValueError, RecursionError) as error:
@@ -64,6 +66,7 @@ class _Decoding:
         self.request = form.request()
         self.rejected: Counter[str] = Counter()
         self.notes: Notes = Counter()
+        self._items = 0
         self._form = form
         self._tables = TABLES[form.signal]
         for key in export:
@@ -90,6 +93,8 @@ class _Decoding:
             made.Clear()
             self.rejected[str(error)] += len(items)
             return
+        self._items += len(items)
+        check_items(self._items, self._form)
         into = getattr(made, self._form.protobuf.items)
         add, notes, table = into.add, self.notes, self._tables.item
         for item in items:

@@ -5,20 +5,27 @@ from __future__ import annotations
 from google.protobuf.message import DecodeError
 
 from openfuse_collector.pdata.decoded import Decoded, NeedsRepairError
+from openfuse_collector.pdata.dense import check_protobuf
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.pdata.forms import TRACES, Form
 from openfuse_collector.pdata.misrouted import misrouted_protobuf
-from openfuse_collector.pdata.utf8 import WireError, repair
+from openfuse_collector.pdata.utf8 import repair
+from openfuse_collector.pdata.wire import WireError
 
 TOO_DEEP = "values are nested too deep"
 
 
 def decode(body: bytes, form: Form) -> Decoded:
-    """The export in `body`. Raises BadDataError where it is malformed, truncated or another signal."""
+    """The export in `body`. Raises BadDataError where it is malformed, truncated or another signal, TooManyError."""
     try:
-        return Decoded(form.request.FromString(body), body)
-    except DecodeError:
-        return _repaired(body, form)
+        check_protobuf(body, form)
+        try:
+            return Decoded(form.request.FromString(body), body)
+        except DecodeError:
+            return _repaired(body, form)
+    except (WireError, DecodeError) as error:
+        hint = misrouted_protobuf(body, form)
+        raise BadDataError(hint or f"the body is no OTLP protobuf {form.export}: {error}") from error
 
 
 def decode_sound(body: bytes, form: Form) -> Decoded:
@@ -35,11 +42,8 @@ def decode_traces(body: bytes) -> Decoded:
 
 
 def _repaired(body: bytes, form: Form) -> Decoded:
-    try:
-        fixed = repair(body, form.request)
-        request = form.request.FromString(fixed.body)
-    except (WireError, DecodeError) as error:
-        hint = misrouted_protobuf(body, form)
-        raise BadDataError(hint or f"the body is no OTLP protobuf {form.export}: {error}") from error
+    """Raises WireError, DecodeError where that is impossible."""
+    fixed = repair(body, form.request)
+    request = form.request.FromString(fixed.body)
     rejected = {TOO_DEEP: fixed.too_deep} if fixed.too_deep else {}
     return Decoded(request, fixed.body, rejected, fixed.strings)

@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from openfuse_collector.auth import AuthError, ForbiddenError
 from openfuse_collector.errors import PermanentError, RetryableError
-from openfuse_collector.pdata.errors import DeadlineError, TooLargeError
+from openfuse_collector.pdata.errors import DeadlineError, TooLargeError, TooManyError
 
 RETRY_AFTER = 1.0
 """Seconds a sender is asked to wait when the error itself does not say."""
@@ -73,6 +73,7 @@ _RULES = (
     _Rule(AuthError, Code.UNAUTHENTICATED, 401),
     _Rule(ForbiddenError, Code.PERMISSION_DENIED, 403),
     _Rule(TooLargeError, Code.RESOURCE_EXHAUSTED, 413),
+    _Rule(TooManyError, Code.RESOURCE_EXHAUSTED, 413),
     _Rule(PermanentError, Code.INVALID_ARGUMENT, 400),
 )
 """The first class that fits counts. RESOURCE_EXHAUSTED goes out without RetryInfo, which means: do not retry."""

@@ -22,6 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
+from openfuse_collector.pdata.wire import framed
 from tests.builders import RECEIVED_AT
 from tests.collector_process import CollectorProcess, wait_until
 
@@ -147,6 +148,20 @@ def test_decompression_bombs(hostile: CollectorProcess, name: str, path: str, ty
 _made: dict[str, bytes] = {}
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from /proc")
+def test_what_would_become_many_times_its_size(hostile: CollectorProcess) -> None:
+    """Four million empty spans, whose messages would take 600 MiB, eight times at a time."""
+    body = gzip.compress(nested(b"\x12\x00" * (LARGEST // 2 - 8)))
+    is_well(hostile)
+    forget_peak(hostile)
+    before = memory(hostile, "VmRSS")
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: post(hostile, "/v1/traces", body, Content_Encoding="gzip")[0], range(8)))
+    assert set(answers) <= {413, 503}
+    assert peak(hostile) - before <= 2 * IN_FLIGHT
+    is_well(hostile)
+
+
 def test_a_bomb_over_grpc(hostile: CollectorProcess) -> None:
     forget_peak(hostile)
     before = memory(hostile, "VmRSS")
@@ -186,6 +201,14 @@ def value(text: str, id: str) -> bytes:
     return envelope(f'{{"id":"{id}","metadata":{{"v":{text}}}}}')
 
 
+SPAN = framed(1, (15).to_bytes(16, "big")) + framed(2, (15).to_bytes(8, "big"))
+
+
+def nested(items: bytes) -> bytes:
+    """An export of one scope."""
+    return framed(1, framed(2, items))
+
+
 def numbers_beyond() -> bytes:
     request = json.loads(deep_json(0).decode())
     span = request["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
@@ -220,6 +243,13 @@ HOSTILE: dict[str, tuple[str, str, Callable[[], bytes], set[int]]] = {
     "a number of 1e999": (INGESTION, JSON, lambda: value("1e999", "i3"), {207, 400}),
     "one attribute of 7 MiB": (
         "/v1/traces", PROTOBUF, lambda: one_span("long", 14, **{"gen_ai.prompt": "x" * 7 * MIB}).SerializeToString(), {200}
+    ),
+    "four million empty spans": ("/v1/traces", PROTOBUF, lambda: nested(b"\x12\x00" * (LARGEST // 2 - 8)), {413}),
+    "two million empty JSON spans": (
+        "/v1/logs", JSON, lambda: b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[' + b"{}," * 2_000_000 + b"{}]}]}]}", {413}
+    ),
+    "three million empty attributes": (
+        "/v1/traces", PROTOBUF, lambda: nested(framed(2, SPAN + b"\x4a\x00" * 3_000_000)), {200}
     ),
     "no protobuf at all": ("/v1/traces", PROTOBUF, lambda: b"\xff" * 1000, {400}),
     "an empty path of media": ("/api/public/media/../../../etc/passwd", JSON, lambda: b"{}", {404, 405, 400}),

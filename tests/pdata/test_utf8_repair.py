@@ -10,7 +10,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.pdata.otlp_protobuf import TOO_DEEP, decode_traces
-from openfuse_collector.pdata.utf8 import GROUP, WireError, repair
+from openfuse_collector.pdata.utf8 import GROUP, repair
+from openfuse_collector.pdata.wire import WireError
 
 BROKEN = b"\xff\xe2\x98 ok \xc3\x28"
 

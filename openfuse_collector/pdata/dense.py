@@ -1,0 +1,83 @@
+"""Requests that become many times their size in memory: an empty span has two bytes, its message two hundred.
+
+What is in a body is counted before it is decoded. Small bodies are passed over: whatever is in them, they stay small enough.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from openfuse_collector.config.types import MIB
+from openfuse_collector.pdata.errors import TooManyError
+from openfuse_collector.pdata.forms import Form
+from openfuse_collector.pdata.wire import Shape, lengths, shape_of
+
+SMALL = MIB
+"""Bytes of a body that is decoded without a look at it."""
+MODEST = 8 * MIB
+"""Bytes of a body of which only spans or log records are counted, not what is in them: a look costs a microsecond a field."""
+MOST_ITEMS = 100_000
+"""Spans or log records. A body of 64 MiB, the most there is by default, has some 45,000 of ordinary size."""
+MOST_FIELDS = 5_000_000
+"""Length-delimited fields of protobuf; an attribute takes four. They become about 60 bytes each."""
+MOST_VALUES = 8_000_000
+"""Values of JSON, about; they become about 36 bytes each."""
+
+_DEEPEST = 100
+"""Levels that are looked into: beyond, no parser takes the message."""
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+
+
+def check_items(count: int, form: Form) -> None:
+    """Raises TooManyError where a request has so many spans or log records."""
+    if count > MOST_ITEMS:
+        raise TooManyError(MOST_ITEMS, form.noun)
+
+
+def check_protobuf(body: bytes, form: Form) -> None:
+    """Before an export is decoded. Raises TooManyError, and WireError for some of what is malformed."""
+    if len(body) <= SMALL:
+        return
+    shape = shape_of(form.request.DESCRIPTOR)
+    check_items(_count(body, shape, items=True), form)
+    if len(body) > MODEST:
+        _count(body, shape, items=False)
+
+
+def check_json(body: bytes) -> None:
+    """Before it is parsed. Raises TooManyError."""
+    if len(body) > SMALL and _values(body) > MOST_VALUES and _values(_STRING.sub(b'""', body)) > MOST_VALUES:
+        raise TooManyError(MOST_VALUES, "JSON values")
+
+
+def _count(body: bytes, shape: Shape, *, items: bool) -> int:
+    """The number of spans or log records; those are not walked into with `items`. Ends at what is too many."""
+    found = 0
+    for fields, is_item in enumerate(_walk(body, shape, items=items)):
+        found += is_item
+        if found > MOST_ITEMS:
+            break
+        if fields >= MOST_FIELDS:
+            raise TooManyError(MOST_FIELDS, "fields")
+    return found
+
+
+def _walk(body: bytes, shape: Shape, *, items: bool) -> Iterator[bool]:
+    """Every field, in the order of the bytes: whether it is a span or log record."""
+    levels = [(lengths(body, 0, len(body)), shape)]
+    while levels:
+        fields, shape = levels[-1]
+        for _, number, start, end in fields:
+            nested = shape.messages.get(number)
+            yield nested is not None and nested.is_item
+            if nested is not None and len(levels) <= _DEEPEST and not (items and nested.is_item):
+                levels.append((lengths(body, start, end), nested))
+                break
+        else:
+            levels.pop()
+
+
+def _values(text: bytes) -> int:
+    """About how many there are: objects, lists, strings, and what commas divide."""
+    return text.count(b"{") + text.count(b"[") + text.count(b",") + text.count(b'"') // 2
