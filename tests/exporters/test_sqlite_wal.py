@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,24 @@ def test_what_went_wrong_with_the_batch_is_told_not_what_went_wrong_with_the_log
     assert log.size == 0
     export_large(exporter, BATCHES)
     exporter._store.close()
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["a file", "nothing yet"])
+def test_a_link_has_its_log_beside_the_file_it_leads_to(tmp_path: Path, exists: bool) -> None:
+    link, file = tmp_path / "openfuse.db", tmp_path / "volume" / "real.db"
+    file.parent.mkdir()
+    config = SqliteConfig(path=str(link), wal_size=Size(MIB))
+    if exists:
+        SqliteExporter(settings("sqlite"), replace(config, path=str(file)))._store.close()
+    link.symlink_to(Path("volume", "real.db"))
+    exporter = SqliteExporter(settings("sqlite"), config)
+    log = exporter._store.log
+    exporter.export(batch(item([event("first", name="chat")])))
+    with reading(config):
+        assert max(sizes(exporter, log)) > BATCHES * MIB
+    assert log.size == file.with_name("real.db-wal").stat().st_size
+    log._next = 0.0
+    exporter.export(batch(item([event("last", name="chat")])))
+    assert log.size <= 4 * MIB
+    exporter._store.close()
+    assert [one.name for one in tmp_path.rglob("*.db*")] == ["openfuse.db", "real.db"]

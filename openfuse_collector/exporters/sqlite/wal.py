@@ -28,11 +28,14 @@ PAUSE = 2.0
 
 
 class WriteAheadLog:
-    """The log of one writing connection in autocommit mode; `bound` is its size in bytes as configured."""
+    """The log of one writing connection in autocommit mode; `bound` is its size in bytes as configured.
+
+    `store` may be a link. SQLite follows it, and has the log beside the file it leads to.
+    """
 
     def __init__(self, connection: sqlite3.Connection, store: Path, bound: int) -> None:
         self._connection = connection
-        self._path = store.with_name(f"{store.name}-wal")
+        self._path = Path(f"{store.resolve()}-wal")
         self._bound = bound
         self._next = 0.0
 
