@@ -41,7 +41,8 @@ def another_writer(config: SqliteConfig) -> Iterator[None]:
     def write() -> None:
         with closing(SqliteOperations(config)) as operations:
             connection = operations._connection(read_only=False)
-            connection.execute("CREATE TABLE others (value)")
+            with writing(connection, 60):
+                connection.execute("CREATE TABLE others (value)")
             while not over.is_set():
                 with writing(connection, 60):
                     connection.execute("INSERT INTO others VALUES (1)")
