@@ -97,7 +97,7 @@ def choose(config: CollectorConfig, path: Path | None, exporter: str | None) -> 
     stores = stores_of(config)
     if path is not None:
         files = [one for one in stores.values() if isinstance(one, SqliteConfig)]
-        same = (one for one in files if Path(one.path).absolute() == path.absolute())
+        same = (one for one in files if os.path.realpath(one.path) == os.path.realpath(path))
         return "sqlite", replace(next(same, files[0] if len(files) == 1 else SqliteConfig()), path=str(path))
     named = {str(id): id for id in stores}
     if exporter in named:

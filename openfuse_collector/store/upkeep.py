@@ -36,7 +36,7 @@ class Upkeep:
             self._thread.start()
 
     def stop(self) -> None:
-        """Idempotent, and safe without `start`. A pass under way ends after the page it is at."""
+        """Idempotent, and safe without `start`. A pass under way ends after the step it is at: a transaction or a page."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(5.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -226,6 +227,18 @@ def test_reading_goes_on_while_a_writer_holds_its_lock_and_writes_nothing(databa
         writer.execute("ROLLBACK")
     with store.open_store(database) as connection, pytest.raises(sqlite3.OperationalError, match="readonly"):
         connection.execute("DELETE FROM traces")
+
+
+def test_a_link_is_not_read_past_the_log_beside_the_file_it_leads_to(database: Path, tmp_path: Path) -> None:
+    """Without the index of the log, which cannot be made in some directories, a file may be read only when there is no log."""
+    volume, link = tmp_path / "volume", tmp_path / "link.db"
+    volume.mkdir()
+    for file in (database, Path(f"{database}-wal")):
+        shutil.copy(file, volume)
+    (volume / "openfuse.db-shm").symlink_to("nowhere")
+    link.symlink_to(volume / "openfuse.db")
+    shown = show(link)
+    assert (shown.exit_code, "unable to open" in shown.output) == (1, True)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])

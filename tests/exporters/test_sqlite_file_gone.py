@@ -12,6 +12,7 @@ from openfuse_collector.errors import RetryableError
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.exporter import SqliteExporter
 from tests.builders import batch, event, item, settings
+from tests.small_disk import small_disk
 
 
 @pytest.fixture
@@ -55,3 +56,19 @@ def test_a_file_that_comes_back_as_it_was_is_opened_again(tmp_path: Path) -> Non
     exporter.export(batch(item([event("o2")]), end=7))
     assert [row["id"] for row in query(path, "SELECT id FROM observations ORDER BY id")] == ["o1", "o2"]
     assert exporter.cursor("traces") == 7
+
+
+def test_a_link_that_leads_elsewhere_is_followed(tmp_path: Path) -> None:
+    """Both files are the first of their disks, and have the same inode there."""
+    path = tmp_path / "openfuse.db"
+    with small_disk(tmp_path / "one", "8m") as one, small_disk(tmp_path / "other", "8m") as other:
+        path.symlink_to(one / "openfuse.db")
+        exporter = SqliteExporter(settings("sqlite"), SqliteConfig(path=str(path)))
+        exporter.export(batch(item([event("o1")])))
+        path.unlink()
+        path.symlink_to(other / "openfuse.db")
+        SqliteExporter(settings("sqlite"), SqliteConfig(path=str(path)))._store.close()
+        assert path.stat().st_ino == (one / "openfuse.db").stat().st_ino
+        exporter.export(batch(item([event("o2")]), end=7))
+        exporter._store.close()
+        assert [row["id"] for row in query(other / "openfuse.db", "SELECT id FROM observations")] == ["o2"]

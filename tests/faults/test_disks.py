@@ -5,9 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,23 +13,11 @@ import pytest
 from tests.collector_process import CollectorProcess, wait_until
 from tests.faults.fault_kit import PATIENCE, Client, Request, Rows, check, post, wait_stored
 from tests.faults.test_crash_letters import letters, others, refuse, refused, wait_letters
+from tests.small_disk import small_disk
 from tests.store_lock import locked
 
 Start = Callable[..., CollectorProcess]
 JOURNAL = {"service.journal.segment_size": "1MiB", "service.journal.min_free_disk": "0B"}
-
-
-@contextmanager
-def small_disk(directory: Path, size: str) -> Iterator[Path]:
-    """A file system of its own of that size; the test is skipped where it cannot be mounted."""
-    directory.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("SKIPPED: a disk can only be filled where a tmpfs may be mounted (root)")
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 def test_a_full_journal_disk(start_collector: Start, requests: list[Request], clean: Rows, tmp_path: Path) -> None:

@@ -200,6 +200,15 @@ def test_the_settings_of_projects_are_read(kit: StoreKit) -> None:
     assert ids(kit) == SECOND
 
 
+def test_a_link_names_the_store_it_leads_to_with_its_settings(sqlite: SqliteKit, tmp_path: Path) -> None:
+    store(sqlite, conversation("t1", at=-(10**11)))
+    link = tmp_path / "link.db"
+    link.symlink_to(sqlite.path)
+    sets = {"exporters.sqlite.retention.default": "30d", "exporters.sqlite/other.path": str(tmp_path / "other.db")}
+    told = call(sqlite, "retention", "--dry-run", "--store", str(link), sets=sets)
+    assert "1 trace, 1 observation, 1 score would be removed" in told.stdout, told.output
+
+
 COMMANDS = (
     ("verify",),
     ("rebuild",),

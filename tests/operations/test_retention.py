@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from operations_kit import (
@@ -11,6 +13,7 @@ from operations_kit import (
     GreptimedbKit,
     SqliteKit,
     StoreKit,
+    assert_shares,
     contents,
     conversation,
     deleted,
@@ -150,6 +153,69 @@ def test_small_transactions_and_pages_miss_nothing(sqlite: SqliteKit, monkeypatc
     assert dict(+made.removed.entities) == {"observation": 30}
     assert len(transactions) > 10
     assert_clean(sqlite, {f"o{number}" for number in range(0, 40, 4)})
+
+
+def grown(kit: SqliteKit, now: int) -> list[int]:
+    """Bytes the log has grown by in each transaction of one pass, smallest first. Nobody folds it meanwhile."""
+    log, sizes = Path(f"{kit.path}-wal"), [0]
+
+    def look(sql: str) -> None:
+        if sql == "BEGIN IMMEDIATE" and log.stat().st_size > sizes[-1]:
+            sizes.append(log.stat().st_size)
+
+    with closing(kit.operations()) as operations:
+        made = operations.expiry(dry_run=False)
+        made._connection.execute("PRAGMA wal_autocheckpoint = 0")  # type: ignore[attr-defined]
+        made._connection.execute("PRAGMA secure_delete = ON")  # type: ignore[attr-defined]
+        made._connection.set_trace_callback(look)  # type: ignore[attr-defined]
+        list(made.expire(MONTH, now))
+        look("BEGIN IMMEDIATE")
+    return sorted(after - before for before, after in pairwise(sizes))
+
+
+def large(table: str) -> str:
+    """SQL for as many large rows as are a page, of day 0."""
+    numbers = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 500)"
+    values = {
+        "openfuse_raw_spans": f"n, n, 'p', 't', 's', 0, {NOW}, 0, '', '', '', '', zeroblob(50000)",
+        "openfuse_dead_letters": f"n, {NOW}, '', '', '', '', 'p', '', 0, 0, zeroblob(50000)",
+        "raw_events": "",
+    }
+    return f"INSERT INTO {table} {numbers} SELECT {values[table]} FROM n"
+
+
+@pytest.mark.parametrize("table", ["openfuse_raw_spans", "openfuse_dead_letters", "raw_events"])
+def test_large_rows_go_few_at_a_time(sqlite: SqliteKit, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
+    """Where SQLite overwrites what is freed, all of it is written to the log, and collectors wait meanwhile."""
+    monkeypatch.setattr(sqlite_retention, "SECONDS", 600.0)
+    monkeypatch.setattr(sqlite_retention, "FREED", 500)
+    if table == "raw_events":
+        store(sqlite, [said(f"o{number}", "observation", traceId="t", input="x" * 50_000) for number in range(250)])
+    else:
+        store(sqlite, [said("t1")])
+        sqlite.tamper(large(table))
+    sizes = grown(sqlite, NOW + 31 * DAY)
+    assert query(sqlite.path, f"SELECT count(*) AS left FROM {table}") == [{"left": 0}]
+    assert sum(sizes) > 20_000_000, "what is freed is written"
+    assert sizes[-1] < 6_000_000, "500 pages of 8 KiB, and what else had to be changed"
+
+
+@pytest.mark.parametrize("table", ["openfuse_raw_spans", "openfuse_dead_letters"])
+def test_a_transaction_ends_when_its_time_is_over(
+    sqlite: SqliteKit, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    """However slow the disk: with no time at all, each has one entity or a few rows, and all go nevertheless."""
+    monkeypatch.setattr(sqlite_retention, "SECONDS", -1.0)
+    store(sqlite, conversation("t1"), conversation("t2"))
+    sqlite.tamper(large(table).replace("50000", "1"))
+    commits: list[str] = []
+    with closing(sqlite.operations()) as operations:
+        made = operations.expiry(dry_run=False)
+        made._connection.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)  # type: ignore[attr-defined]
+        assert_shares(list(made.expire(MONTH, NOW + 31 * DAY)))
+    assert (made.removed.rows[table], made.removed.rows["raw_events"]) == (500, 6)
+    others = 2  # one makes the indexes, one finds that nothing is left
+    assert len(commits) == 500 // sqlite_retention.LOOK + 6 + others
 
 
 def test_pages_are_used_again(sqlite: SqliteKit) -> None:

@@ -126,14 +126,17 @@ def open_store(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Read-only; a WAL database in a directory that may not be written opens as immutable when nobody has it open."""
+    """Read-only; a WAL database in a directory that may not be written opens as immutable when nobody has it open.
+
+    The log of one that is open is beside the file itself, where `path` is a link.
+    """
     uri = path.absolute().as_uri()
     connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
         connection.close()
-        if path.with_name(path.name + "-wal").exists():
+        if Path(f"{path.resolve()}-wal").exists():
             raise
         connection = sqlite3.connect(f"{uri}?immutable=1", uri=True, isolation_level=None)
     return connection

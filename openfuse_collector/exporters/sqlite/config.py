@@ -19,7 +19,8 @@ class SqliteConfig:
     """Page cache of the writing connection; it grows as needed up to this."""
     wal_size: Size = Size(128 * MIB)
     """The write-ahead log is folded into the main file when it is this large. Larger is faster and takes more disk. With others at the
-    file (retention, commands, readers) it may become half as large again, and larger while a reader does not end."""
+    file (retention, commands, readers) it may become half as large again; four times as large for a second in which only they write;
+    and larger while a reader does not end."""
     fold_cache_size: Size = Size(48 * MIB)
     """Recently written entities kept in memory, so that updates of them need no look-up."""
     busy_timeout: Duration = Duration(5)

@@ -83,31 +83,35 @@ class SqliteExporter:
             raise PermanentError(f"{type(error).__name__}: {error}") from error
         except (sqlite3.Error, OSError) as error:
             raise RetryableError(f"{self._path}: {error}") from error
+        finally:
+            self._hold_log()
         self._raw.inc(len(changes.raw))
         self._known.inc(changes.events - len(changes.raw))
         self._spans.inc(changes.spans)
         for kind in PROJECTIONS.keys() & changes.rows.keys():
             self._rows[kind].inc(len(changes.rows[kind]))
-        self._hold_log()
 
     def idle(self) -> None:
-        """Between batches: keep the copies of dead letters up to date."""
+        """Between batches: keep the copies of dead letters up to date, and the write-ahead log small that others write meanwhile."""
         self._copy_dead_letters()
+        self._hold_log()
 
     def _hold_log(self) -> None:
-        """After a commit; the batch is stored whatever becomes of this."""
+        """After every attempt, whatever became of it: SQLite folds the log after a commit, and a log that has filled the disk lets
+        nobody commit. The batch is stored, or not, whatever becomes of this."""
         try:
             if self._store.log.hold():
                 return
-            reason = "somebody reads the store without a pause"
+            reason = "somebody reads the store, or writes to it, without a pause"
+            remedy = "end what reads the file for minutes; see exporters::sqlite::wal_size"
         except sqlite3.Error as error:
-            reason = str(error)
+            reason, remedy = str(error), "see that the disk of the store has room and is well"
         self._log.warning(
-            "wal",
+            ("wal", reason),
             "the write-ahead log grows, it cannot be begun anew",
             error=reason,
             mib=self._store.log.size >> 20,
-            remedy="end what reads the file for minutes; see exporters::sqlite::wal_size",
+            remedy=remedy,
         )
 
     def _reopen(self) -> None:

@@ -32,10 +32,19 @@ def _began(connection: sqlite3.Connection, *, last: bool) -> bool:
     try:
         connection.execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
-        if last or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+        if last or not is_busy(error):
             raise
         return False
     return True
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether somebody else is at the file, whatever they are doing to it: writing, or mending the index of the log after a crash.
+
+    The low byte of a code is the error, the others tell more of it (https://sqlite.org/rescode.html, "Primary Result Codes versus
+    Extended Result Codes").
+    """
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from openfuse_collector.events.event import Entity
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.deletion import Deletion
-from openfuse_collector.exporters.sqlite.locking import PATIENCE, writing
+from openfuse_collector.exporters.sqlite.locking import PATIENCE, is_busy, writing
 from openfuse_collector.exporters.sqlite.rebuild import Rebuild
 from openfuse_collector.exporters.sqlite.retention import Expiry
 from openfuse_collector.exporters.sqlite.store import PAGE_SIZE, connect
@@ -40,11 +40,8 @@ class SqliteOperations:
 
     def explain(self, error: Exception) -> str:
         """What SQLite says, and what to do about the file being in use."""
-        busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-        remedy = (
-            f"; another program has been writing to it for {PATIENCE:g}s: try again when it is done" if busy else ""
-        )
-        return f"{self.where}: {error}{remedy}"
+        remedy = f"; another program has been writing to it for {PATIENCE:g}s: try again when it is done"
+        return f"{self.where}: {error}{remedy if is_busy(error) else ''}"
 
     def check(self) -> None:
         """Raises CollectorError where there is no file, or another kind of file."""

@@ -1,12 +1,13 @@
 """Retention in the embedded store: entities whose newest event is too old go whole, raw events included.
 
-One transaction a page, so that the collector gets its turn between them. The file does not shrink: its pages are used again.
+Many transactions, each bounded, so that the collector gets its turn between them. The file does not shrink: its pages are used again.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from openfuse_collector.events.columns import PROJECTIONS
@@ -20,7 +21,17 @@ from openfuse_collector.store.retention import RetentionConfig
 
 PAGE = 4000
 """Rows of one transaction, or of one entity. Rows stand all over the indexes: of many at once most pages are written once, of few at
-a time again and again. The collector waits half a second for them at most."""
+a time again and again."""
+
+FREED = 4000
+"""Pages of the file, 31 MiB, that one transaction may free, or one entity. Where SQLite overwrites what is freed (`PRAGMA
+secure_delete`, which Debian turns on) all of it is written to the log, and a row may be as large as a request."""
+
+LOOK = 10
+"""Rows between two looks at the pages that were freed: a look at each would cost a twelfth of the pass."""
+
+SECONDS = 0.25
+"""After which a transaction removes no more: a collector waits for it, and then for its commit."""
 
 _PROJECTS = """
 WITH RECURSIVE projects(id) AS (
@@ -38,10 +49,15 @@ _COUNT_OLD = "SELECT count(*) FROM raw_events WHERE project_id = ? AND ingested_
 _OF_ENTITY = "openfuse_entity = ? AND project_id = ? AND entity_type = ? AND entity_id = ?"
 _NEWEST = f"SELECT max(ingested_at), count(*) FROM raw_events WHERE {_OF_ENTITY}"  # noqa: S608
 _FORGET = f"DELETE FROM raw_events WHERE {_OF_ENTITY}"  # noqa: S608
-_OLD_SPANS = "SELECT rowid FROM openfuse_raw_spans WHERE project_id = ? AND ingested_at < ? LIMIT ?"
-_COUNT_SPANS = "SELECT count(*) FROM openfuse_raw_spans WHERE project_id = ? AND ingested_at < ?"
 _LETTER_PROJECTS = "SELECT DISTINCT project_id FROM openfuse_dead_letters"
-_OLD_LETTERS = "openfuse_dead_letters WHERE project_id = ? AND at < ?"
+_BY_AGE = {
+    "openfuse_raw_spans": "FROM openfuse_raw_spans WHERE project_id = ? AND ingested_at < ?",
+    "openfuse_dead_letters": "FROM openfuse_dead_letters WHERE project_id = ? AND at < ?",
+}
+"""Table -> its rows that have expired, by their own age: by when a span was received, and a letter set aside.
+
+Spans first, before all else: one that is kept longer than its events would be mapped to them again.
+"""
 
 
 class Limit(NamedTuple):
@@ -81,9 +97,8 @@ class Expiry:
         return {id for query in queries for (id,) in self._connection.execute(query)}
 
     def _expire(self, limit: Limit) -> Iterator[float]:
-        """Spans first: one that is kept longer than its events would be mapped to them again."""
-        self._spans(limit)
-        self._letters(limit)
+        for table, expired in _BY_AGE.items():
+            yield from self._expire_by_age(table, expired, limit)
         (total,) = self._connection.execute(_COUNT_OLD, limit).fetchone()
         done, last = 0, (-1, -1)
         seen: set[int] = set()
@@ -91,18 +106,21 @@ class Expiry:
             entities = {key: Entity(limit.project_id, kind, id) for _, _, key, kind, id in page if key not in seen}
             if self._dry_run:
                 seen |= entities.keys()
-            self._forget(entities.values(), limit)
+            for _ in self._forget(entities.values(), limit):
+                yield min(1.0, done / max(1, total))
             # An entity that has news keeps its old events: the next page begins behind them.
             last, done = page[-1][:2], done + len(page)
-            yield min(1.0, done / max(1, total))
+        yield 1.0
 
-    def _forget(self, entities: Iterable[Entity], limit: Limit) -> None:
+    def _forget(self, entities: Iterable[Entity], limit: Limit) -> Iterator[None]:
+        """In as many transactions as it takes; gives control back after each."""
         waiting = list(entities)
         while waiting:
             with reading(self._connection) if self._dry_run else writing(self._connection, self._patience):
-                rows = 0
-                while waiting and rows < PAGE:
-                    rows += self._forget_one(waiting.pop(), limit)
+                turn = Turn(self._connection)
+                while waiting and turn.lasts:
+                    turn.count(self._forget_one(waiting.pop(), limit))
+            yield
 
     def _forget_one(self, entity: Entity, limit: Limit) -> int:
         """The number of raw events it had, if it has expired."""
@@ -124,22 +142,45 @@ class Expiry:
             return len(statements.stored_rows(self._connection, [entity]))
         return self._connection.execute(statements.DELETES[kind], (project_id, id)).rowcount
 
-    def _spans(self, limit: Limit) -> None:
+    def _expire_by_age(self, table: str, expired: str, limit: Limit) -> Iterator[float]:
         if self._dry_run:
-            (old,) = self._connection.execute(_COUNT_SPANS, limit).fetchone()
-            self.removed.rows["openfuse_raw_spans"] += old
+            (rows,) = self._connection.execute(f"SELECT count(*) {expired}", limit).fetchone()
+            self.removed.rows[table] += rows
             return
-        found: Sequence[tuple[int]] = [(0,)]
+        find, remove = f"SELECT rowid {expired} LIMIT ?", f"DELETE FROM {table} WHERE rowid = ?"  # noqa: S608
+        found = self._connection.execute(find, (*limit, 1)).fetchall()
         while found:
             with writing(self._connection, self._patience):
-                found = self._connection.execute(_OLD_SPANS, (*limit, PAGE)).fetchall()
-                self._connection.executemany("DELETE FROM openfuse_raw_spans WHERE rowid = ?", found)
-            self.removed.rows["openfuse_raw_spans"] += len(found)
+                turn = Turn(self._connection)
+                found = self._connection.execute(find, (*limit, PAGE)).fetchall()
+                for at in range(0, len(found), LOOK):
+                    if not turn.lasts:
+                        break
+                    turn.count(self._connection.executemany(remove, found[at : at + LOOK]).rowcount)
+            self.removed.rows[table] += turn.rows
+            yield 0.0
 
-    def _letters(self, limit: Limit) -> None:
-        """Copies of dead letters, by when they were set aside."""
-        (old,) = self._connection.execute(f"SELECT count(*) FROM {_OLD_LETTERS}", limit).fetchone()  # noqa: S608
-        if old and not self._dry_run:
-            with writing(self._connection, self._patience):
-                self._connection.execute(f"DELETE FROM {_OLD_LETTERS}", limit)  # noqa: S608
-        self.removed.rows["openfuse_dead_letters"] += old
+
+class Turn:
+    """What one transaction may do before it is a collector's turn. Made within the transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._ends = time.monotonic() + SECONDS
+        self.rows = self._looked_at = self._freed = 0
+        self._free = self._count_free()
+
+    @property
+    def lasts(self) -> bool:
+        """At least until one thing is done, however little time there is."""
+        return not self.rows or (self.rows < PAGE and self._freed < FREED and time.monotonic() < self._ends)
+
+    def count(self, rows: int) -> None:
+        """So many rows more are done with."""
+        self.rows += rows
+        if self.rows - self._looked_at >= LOOK:
+            self._looked_at, self._freed = self.rows, self._count_free() - self._free
+
+    def _count_free(self) -> int:
+        (pages,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+        return int(pages)

@@ -80,7 +80,8 @@ class Store:
             self._connection.executemany(statements.REMOVE_DEAD_LETTER, ((id,) for id in gone))
 
     def replaced(self) -> bool:
-        """Whether the file at the path is no longer the one that is open: somebody removed it or put another there.
+        """Whether the file at the path is no longer the one that is open: somebody removed it or put another there, or a link to it
+        leads elsewhere.
 
         A store that is closed has no file open, also where its file has come back to its place.
         """

@@ -17,7 +17,8 @@ ROOM = 1.5
 """The log may be so many times as large as configured before others are made to wait for it: a commit writes beyond the mark."""
 
 BESIDE = 4
-"""A command folds the log only when it is so many times as large: a collector that runs does it before."""
+"""A command or retention folds the log only when it is so many times as large: a collector that runs does it before, an idle one
+once a second."""
 
 PATIENCE = 0.2
 """Seconds that others at the file are waited for."""
@@ -27,32 +28,37 @@ PAUSE = 2.0
 
 
 class WriteAheadLog:
-    """The log of one writing connection in autocommit mode; `bound` is its size in bytes as configured."""
+    """The log of one writing connection in autocommit mode; `bound` is its size in bytes as configured.
+
+    `store` may be a link. SQLite follows it, and has the log beside the file it leads to.
+    """
 
     def __init__(self, connection: sqlite3.Connection, store: Path, bound: int) -> None:
         self._connection = connection
-        self._path = store.with_name(f"{store.name}-wal")
+        self._path = Path(f"{store.resolve()}-wal")
         self._bound = bound
         self._next = 0.0
 
     @property
     def size(self) -> int:
-        """Bytes; 0 where there is none."""
+        """Bytes; 0 where there is none, or none to be seen."""
         try:
             return self._path.stat().st_size
-        except FileNotFoundError:
+        except OSError:
             return 0
 
     def hold(self) -> bool:
         """Begin a log that is too large anew. False when others did not let go of it for `PATIENCE` seconds.
 
-        To be called between transactions. Raises sqlite3.Error.
+        To be called between transactions, those that failed too: costs a look at the size of a file. Raises sqlite3.Error.
         """
         if self.size <= ROOM * self._bound or time.monotonic() < self._next:
             return True
-        held = begin_anew(self._connection, PATIENCE)
-        if not held:
-            self._next = time.monotonic() + PAUSE
+        held = False
+        try:
+            held = begin_anew(self._connection, PATIENCE)
+        finally:
+            self._next = 0.0 if held else time.monotonic() + PAUSE
         return held
 
 
