@@ -8,8 +8,10 @@ from typing import Any
 
 from msgspec import structs
 
+from openfuse_collector.events.accumulator import Accumulator
 from openfuse_collector.events.event import TOMBSTONE, Entity, Event
 from openfuse_collector.events.source import source_of
+from openfuse_collector.events.text import clean
 
 OF_TRACE = ("observation", "score", "dataset_run_item")
 """Entity types that name a trace they belong to, in a column of their rows and in `traceId` of their events."""
@@ -37,6 +39,19 @@ def tombstone(entity: Entity, history: Sequence[Event], now: int) -> Event:
 def names_trace(event: Event, trace_id: str) -> bool:
     """Whether the event says that its entity is this trace, or part of it."""
     return event.entity.id == trace_id if event.entity.type == "trace" else event.body.get("traceId") == trace_id
+
+
+def is_elsewhere(events: Sequence[Event], trace_id: str) -> bool:
+    """Whether an entity belongs to another trace although one of its events names this one.
+
+    `trace_id` of an observation or score is what the first event says of it, of a run item what the last one says (docs/fold.md).
+    Tombstones aside: what is deleted is still of its trace, and its payloads are erased with no other. A row of the trace is
+    believed where no event names it: the one that did may have expired.
+    """
+    if not any(names_trace(event, trace_id) for event in events):
+        return False
+    record = Accumulator.of(event for event in events if event.type != TOMBSTONE).record()
+    return record is not None and clean(record.get("trace_id") or "") != trace_id
 
 
 def erased(event: Event) -> Event:

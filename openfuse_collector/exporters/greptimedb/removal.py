@@ -18,7 +18,7 @@ from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.schema import DEAD_LETTERS, RAW_EVENTS, RAW_SPANS
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
-from openfuse_collector.store.deletion import BEYOND_REACH, OF_TRACE, names_trace, tombstone
+from openfuse_collector.store.deletion import BEYOND_REACH, OF_TRACE, is_elsewhere, names_trace, tombstone
 from openfuse_collector.store.horizon import OPEN, Horizons, is_alive
 from openfuse_collector.store.operations import Removed
 from openfuse_collector.store.present import NOTHING
@@ -49,7 +49,7 @@ class Removal:
         for number, trace in enumerate(traces, start=1):
             members = self._members(trace)
             for start in range(0, len(members), pages.PAGE_ENTITIES):
-                self._bury(members[start : start + pages.PAGE_ENTITIES], known)
+                self._bury(trace, members[start : start + pages.PAGE_ENTITIES], known)
             yield number / len(traces)
         self._say_what_stays(bool(traces))
 
@@ -89,7 +89,7 @@ class Removal:
                 yield (number + share) / len(limits)
 
     def _members(self, trace: Entity) -> list[Entity]:
-        """The observations, scores and run items of a trace, then the trace.
+        """What may be observations, scores and run items of a trace, then the trace.
 
         Those that have rows say so in a column. Some may have raw events only, because a collector is just writing them: they are looked
         for among what was received around the time of the others, and lately. Reading the bodies of all events would take hours.
@@ -120,9 +120,10 @@ class Removal:
                 if entity.type in PROJECTIONS and any(names_trace(event, trace.id) for event in events):
                     yield entity
 
-    def _bury(self, entities: Sequence[Entity], known: Horizons) -> None:
+    def _bury(self, trace: Entity, candidates: Sequence[Entity], known: Horizons) -> None:
         """Tombstones first; then collectors are told; then what they may have written until they knew is removed with the rest."""
-        history = probe.history(self._ask, entities)
+        history = probe.history(self._ask, candidates)
+        entities = [one for one in candidates if one == trace or not is_elsewhere(history.get(one, ()), trace.id)]
         alive = [one for one in entities if is_alive(history.get(one, ()), known.get(one.project_id, OPEN))]
         for entity in alive:
             self.removed.entities[entity.type] += 1

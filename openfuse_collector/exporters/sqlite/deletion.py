@@ -14,7 +14,15 @@ from openfuse_collector.exporters.sqlite.locking import PATIENCE, reading, writi
 from openfuse_collector.exporters.sqlite.selection import MENTIONS
 from openfuse_collector.exporters.sqlite.statements import entity_key, trace_key
 from openfuse_collector.exporters.sqlite.wal import begin_anew
-from openfuse_collector.store.deletion import BEYOND_REACH, OF_TRACE, erased, is_erased, names_trace, tombstone
+from openfuse_collector.store.deletion import (
+    BEYOND_REACH,
+    OF_TRACE,
+    erased,
+    is_elsewhere,
+    is_erased,
+    names_trace,
+    tombstone,
+)
 from openfuse_collector.store.horizon import OPEN, is_alive
 from openfuse_collector.store.operations import Removed
 
@@ -63,7 +71,7 @@ class Deletion:
         for number, trace in enumerate(traces, start=1):
             members = self._members(trace)
             for start in range(0, len(members), ENTITIES):
-                self._delete(members[start : start + ENTITIES])
+                self._delete(trace, members[start : start + ENTITIES])
             self._empty_spans("openfuse_trace = ?", (trace_key(trace.project_id, trace.id),))
             yield number / len(traces)
         self._finish()
@@ -90,7 +98,7 @@ class Deletion:
         yield 1.0
 
     def _members(self, trace: Entity) -> list[Entity]:
-        """The observations, scores and run items of a trace, then the trace.
+        """What may be observations, scores and run items of a trace, then the trace.
 
         What has no row, because it was deleted before or says nothing usable, has payloads all the same: erasing looks for those.
         """
@@ -108,10 +116,11 @@ class Deletion:
                     found[entity] = None
         return [*found, trace]
 
-    def _delete(self, entities: Sequence[Entity]) -> None:
+    def _delete(self, trace: Entity, candidates: Sequence[Entity]) -> None:
         connection = self._connection
         with reading(connection) if self._dry_run else writing(connection, self._patience):
-            history = statements.history(connection, map(entity_key, entities))
+            history = statements.history(connection, map(entity_key, candidates))
+            entities = [one for one in candidates if one == trace or not is_elsewhere(history.get(one, ()), trace.id)]
             rows = statements.stored_rows(connection, entities)
             for entity in entities:
                 events = history.get(entity, [])
