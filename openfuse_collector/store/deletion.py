@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import structs
 
 from openfuse_collector.events.accumulator import Accumulator
-from openfuse_collector.events.event import TOMBSTONE, Entity, Event
+from openfuse_collector.events.event import REMARK, TOMBSTONE, Entity, Event
 from openfuse_collector.events.source import source_of
 from openfuse_collector.events.text import clean
 
@@ -55,7 +55,10 @@ def is_elsewhere(events: Sequence[Event], trace_id: str) -> bool:
 
 
 def erased(event: Event) -> Event:
-    """The event without its payload: still known when it is sent again, still of its trace, its source and its place in the order."""
+    """The event without its payload: still known when it is sent again, still of its trace, its source and its place in the order.
+
+    A shallow event stays one, and so does a remark: alone it must not make an observation.
+    """
     body: dict[str, Any] = {"id": event.entity.id}
     if isinstance(trace_id := event.body.get("traceId"), str):
         body["traceId"] = trace_id
@@ -64,6 +67,8 @@ def erased(event: Event) -> Event:
         metadata |= {"source": source.digest, "mapping": source.mapping}
     if event.shallow:
         metadata["shallow"] = True
+    if event.remark:
+        metadata[REMARK] = True
     return structs.replace(event, body=body, metadata=metadata)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 from operations_kit import GreptimedbKit, SqliteKit, StoreKit, deleted, ids, said, store, verified
 
 SECRET = "correct-horse-battery-staple"
@@ -54,6 +55,16 @@ def test_what_is_deleted_is_still_of_its_trace(sqlite: SqliteKit, kind: str) -> 
     assert deleted(sqlite, "B", erase=True).erased == 1
     assert deleted(sqlite, "A", erase=True).erased == 3
     assert sqlite.query(f"SELECT count(*) FROM raw_events WHERE body LIKE '%{SECRET}%'") == [(0,)]
+    assert_clean(sqlite, set())
+
+
+def test_an_erased_remark_is_still_a_remark(sqlite: SqliteKit) -> None:
+    """What a span says of the observation above it makes no observation, with its payload or without."""
+    remark = structs.replace(
+        said("above", "observation", traceId="A", input=SECRET), metadata={"source": "s", "mapping": 1, "remark": True}
+    )
+    store(sqlite, [said("A"), remark])
+    assert deleted(sqlite, "A", erase=True).erased == 2
     assert_clean(sqlite, set())
 
 
