@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
 from msgspec import structs
-from operations_kit import GreptimedbKit, SqliteKit, StoreKit, deleted, ids, said, store, verified
+from operations_kit import GreptimedbKit, SqliteKit, StoreKit, conversation, deleted, ids, said, store, verified
 
+from openfuse_collector.exporters.sqlite import statements
+
+SECOND = {"t2", "t2-o", "t2-s"}
 SECRET = "correct-horse-battery-staple"
 KINDS = ("observation", "score")
 
@@ -89,3 +93,59 @@ def test_a_row_is_believed_when_the_event_that_named_its_trace_has_expired(grept
     showing(greptimedb, "A")
     assert dict(+deleted(greptimedb, "A").entities) == {"trace": 1, "observation": 1}
     assert_clean(greptimedb, set())
+
+
+MEMBERS = ("observation", "score", "dataset_run_item")
+
+
+def traceless() -> list[Any]:
+    """What a client says of a trace that nobody has announced."""
+    return [said(f"t1-{kind}", kind, traceId="t1", comment=SECRET) for kind in MEMBERS]
+
+
+def found(kit: StoreKit, id: str, project: str | None = None) -> list[str]:
+    """The projects in which there is such a trace."""
+    with closing(kit.operations()) as operations:
+        return [trace.project_id for trace in operations.find_traces(id, project)]
+
+
+@pytest.mark.parametrize("kinds", [MEMBERS, *((kind,) for kind in MEMBERS)], ids=", ".join)
+def test_a_trace_without_events_of_its_own(kit: StoreKit, kinds: tuple[str, ...]) -> None:
+    store(kit, [one for one in traceless() if one.entity.type in kinds], conversation("t2"))
+    assert (found(kit, "t1"), found(kit, "t1", "p"), found(kit, "t1", "q"), found(kit, "t")) == (["p"], ["p"], [], [])
+    removed = deleted(kit, "t1", erase=True)
+    assert dict(+removed.entities) == dict.fromkeys(kinds, 1)
+    assert removed.erased == (len(kinds) if kit.kind == "sqlite" else 0)
+    assert_clean(kit, SECOND)
+
+
+def test_such_a_trace_is_found_again_to_be_erased(sqlite: SqliteKit) -> None:
+    store(sqlite, traceless(), conversation("t2"))
+    deleted(sqlite, "t1")
+    assert (found(sqlite, "t1"), found(sqlite, "t1", "p"), found(sqlite, "t1", "q")) == (["p"], ["p"], [])
+    assert deleted(sqlite, "t1", erase=True).erased == 3
+    assert_clean(sqlite, SECOND)
+    assert sqlite.query(f"SELECT count(*) FROM raw_events WHERE body LIKE '%{SECRET}%'") == [(0,)]
+
+
+def test_a_trace_that_only_what_belongs_to_another_names_is_none(kit: StoreKit) -> None:
+    first, second = moving("observation")
+    store(kit, [one for one in first if one.entity.id != "B"], second)
+    assert (found(kit, "A"), found(kit, "B"), found(kit, "B", "p")) == (["p"], [], [])
+
+
+def test_a_trace_is_found_in_each_project_that_has_anything_of_it(kit: StoreKit) -> None:
+    store(kit, [said("t1"), said("t1-o", "observation", project="q", traceId="t1")])
+    assert (found(kit, "t1"), found(kit, "t1", "p"), found(kit, "t1", "q")) == (["p", "q"], ["p"], ["q"])
+    deleted(kit, project="q")
+    assert found(kit, "t1") == ["p"]
+
+
+def test_many_events_that_name_a_trace(sqlite: SqliteKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than are asked for at a time."""
+    monkeypatch.setattr(statements, "LOOKUP", 3)
+    store(sqlite, [said(f"o{number}", "observation", traceId="t1") for number in range(11)], conversation("t2"))
+    deleted(sqlite, "t1")
+    assert found(sqlite, "t1") == ["p"]
+    assert deleted(sqlite, "t1", erase=True).erased == 11
+    assert_clean(sqlite, SECOND)
