@@ -57,11 +57,12 @@ class Deletion:
         """Each with its observations, scores and run items, itself last: until then it is found again."""
         for number, trace in enumerate(traces, start=1):
             # What has no row, because it was deleted before or says nothing usable, has payloads all the same.
-            members = [*members_of(self._connection, trace, without_rows=self._erase), trace]
-            for start in range(0, len(members), ENTITIES):
-                self._delete(trace, members[start : start + ENTITIES])
+            self._delete_all(trace, [*members_of(self._connection, trace, without_rows=self._erase), trace])
             self._empty_spans("openfuse_trace = ?", (trace_key(trace.project_id, trace.id),))
             yield number / len(traces)
+        if not self._dry_run:
+            for trace in traces:  # what a collector has written since they were searched for
+                self._delete_all(trace, members_of(self._connection, trace, without_rows=False))
         self._finish()
 
     def project(self, project_id: str) -> Iterator[float]:
@@ -84,6 +85,10 @@ class Deletion:
             self._erase_events("project_id = ? AND ingested_at <= ?", (project_id, deleted_at))
         self._finish()
         yield 1.0
+
+    def _delete_all(self, trace: Entity, candidates: Sequence[Entity]) -> None:
+        for start in range(0, len(candidates), ENTITIES):
+            self._delete(trace, candidates[start : start + ENTITIES])
 
     def _delete(self, trace: Entity, candidates: Sequence[Entity]) -> None:
         connection = self._connection
