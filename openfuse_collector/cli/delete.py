@@ -14,12 +14,17 @@ from openfuse_collector.cli.views.rebuild import follow
 from openfuse_collector.cli.views.removal import removal_lines
 from openfuse_collector.events.event import Entity
 from openfuse_collector.events.text import clean
-from openfuse_collector.store.operations import Deleting
+from openfuse_collector.store.operations import Deleting, Removed
 
 Work = Callable[[Deleting], Iterator[float]]
 
 KEPT = 3
 """Exit code: deleted, but payloads that were to be erased are still in the store."""
+
+NOT_STORED_YET = (
+    "what a collector has received of it and not stored yet is not deleted: if it shows again later, delete it again"
+)
+"""Of a trace, and of several. A project's tombstone holds for that as well."""
 
 _FLAGS: tuple[Callable[[F], F], ...] = (
     click.option("--erase", is_flag=True, help="Also remove payloads from the disk, as far as the store can."),
@@ -69,7 +74,10 @@ def trace_command(
             names = ", ".join(f"{trace.id} of project {trace.project_id}" for trace in traces[:5])
             more = f" and {len(traces) - 5:,} more" if len(traces) > 5 else ""
             question = f"Delete {names}{more} from {chosen.store.where}{_for_good(chosen, erase)}"
-            kept = _delete(chosen, question, lambda made: made.traces(traces), erase=erase, dry_run=dry_run, yes=yes)
+            removed = _delete(chosen, question, lambda made: made.traces(traces), erase=erase, dry_run=dry_run, yes=yes)
+            kept = removed.kept
+            if removed.entities.total() and not dry_run:
+                click.echo(f"\n{NOT_STORED_YET}")
         sys.exit(1 if missing else KEPT if kept else 0)
 
 
@@ -93,12 +101,12 @@ def project_command(
     with opened(path, exporter, sources, sets) as chosen:
         project = clean(project)
         question = f"Delete everything of project {project} from {chosen.store.where}{_for_good(chosen, erase)}"
-        kept = _delete(chosen, question, lambda made: made.project(project), erase=erase, dry_run=dry_run, yes=yes)
-        sys.exit(KEPT if kept else 0)
+        removed = _delete(chosen, question, lambda made: made.project(project), erase=erase, dry_run=dry_run, yes=yes)
+        sys.exit(KEPT if removed.kept else 0)
 
 
-def _delete(chosen: Chosen, question: str, work: Work, *, erase: bool, dry_run: bool, yes: bool) -> bool:
-    """Whether payloads that were to be erased stay in the store."""
+def _delete(chosen: Chosen, question: str, work: Work, *, erase: bool, dry_run: bool, yes: bool) -> Removed:
+    """Asks, deletes and tells what was removed."""
     store = chosen.store
     if not dry_run:
         confirmed(question, yes)
@@ -107,7 +115,7 @@ def _delete(chosen: Chosen, question: str, work: Work, *, erase: bool, dry_run: 
         follow("deleting", work(made), chosen.log)
     for line in removal_lines(made.removed, store.where, "deleted", dry_run=dry_run):
         click.echo(line)
-    return made.removed.kept
+    return made.removed
 
 
 def _found(chosen: Chosen, ids: tuple[str, ...], project: str | None) -> tuple[list[Entity], list[str]]:

@@ -8,8 +8,10 @@ from typing import Any
 
 from msgspec import structs
 
-from openfuse_collector.events.event import TOMBSTONE, Entity, Event
+from openfuse_collector.events.accumulator import Accumulator
+from openfuse_collector.events.event import REMARK, TOMBSTONE, Entity, Event
 from openfuse_collector.events.source import source_of
+from openfuse_collector.events.text import clean
 
 OF_TRACE = ("observation", "score", "dataset_run_item")
 """Entity types that name a trace they belong to, in a column of their rows and in `traceId` of their events."""
@@ -39,8 +41,24 @@ def names_trace(event: Event, trace_id: str) -> bool:
     return event.entity.id == trace_id if event.entity.type == "trace" else event.body.get("traceId") == trace_id
 
 
+def is_elsewhere(events: Sequence[Event], trace_id: str) -> bool:
+    """Whether an entity belongs to another trace although one of its events names this one.
+
+    `trace_id` of an observation or score is what the first event says of it, of a run item what the last one says (docs/fold.md).
+    Tombstones aside: what is deleted is still of its trace, and its payloads are erased with no other. A row of the trace is
+    believed where no event names it: the one that did may have expired.
+    """
+    if not any(names_trace(event, trace_id) for event in events):
+        return False
+    record = Accumulator.of(event for event in events if event.type != TOMBSTONE).record()
+    return record is not None and clean(record.get("trace_id") or "") != trace_id
+
+
 def erased(event: Event) -> Event:
-    """The event without its payload: still known when it is sent again, still of its trace, its source and its place in the order."""
+    """The event without its payload: still known when it is sent again, still of its trace, its source and its place in the order.
+
+    A shallow event stays one, and so does a remark: alone it must not make an observation.
+    """
     body: dict[str, Any] = {"id": event.entity.id}
     if isinstance(trace_id := event.body.get("traceId"), str):
         body["traceId"] = trace_id
@@ -49,6 +67,8 @@ def erased(event: Event) -> Event:
         metadata |= {"source": source.digest, "mapping": source.mapping}
     if event.shallow:
         metadata["shallow"] = True
+    if event.remark:
+        metadata[REMARK] = True
     return structs.replace(event, body=body, metadata=metadata)
 
 

@@ -63,7 +63,10 @@ class Deleting(Protocol):
     removed: Removed
 
     def traces(self, traces: Sequence[Entity]) -> Iterator[float]:
-        """Traces with their observations, scores and dataset run items."""
+        """Traces with their observations, scores and dataset run items, as far as the store has them when this ends.
+
+        What is stored of them later, though it was received before, stays until the trace is deleted again.
+        """
         ...
 
     def project(self, project_id: str) -> Iterator[float]:

@@ -139,6 +139,20 @@ def test_delete_trace(kit: StoreKit) -> None:
     assert "1 trace, 1 observation, 1 score deleted" in done.stdout
     assert ids(kit) == SECOND
     assert call(kit, "verify").exit_code == 0
+    again = call(kit, "delete", "trace", "t1", "--yes")
+    assert (again.exit_code, ": nothing deleted" in again.stdout) == (0, True), again.output
+    hints = ["not stored yet is not deleted" in one.stdout for one in (told, done, again)]
+    assert hints == [False, True, False]
+
+
+def test_delete_a_trace_that_has_said_nothing_of_itself(kit: StoreKit) -> None:
+    store(kit, conversation("t1")[1:], conversation("t2"))
+    assert call(kit, "delete", "trace", "t1", "--dry-run").exit_code == 0
+    done = call(kit, "delete", "trace", "t1", "--erase", "--yes")
+    assert done.exit_code == (0 if kit.kind == "sqlite" else 3), done.output
+    assert ": 1 observation, 1 score deleted" in done.stdout
+    assert ids(kit) == SECOND
+    assert call(kit, "verify").exit_code == 0
 
 
 def test_delete_asks_on_a_terminal(kit: StoreKit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,17 +8,19 @@ from functools import cached_property
 
 from openfuse_collector.enrich import Enrich
 from openfuse_collector.errors import CollectorError
+from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity
 from openfuse_collector.events.text import clean
 from openfuse_collector.exporters.greptimedb import epoch, maintenance
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
-from openfuse_collector.exporters.greptimedb.ddl import literal, select
+from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, consume_error
 from openfuse_collector.exporters.greptimedb.ingest import Ingester
 from openfuse_collector.exporters.greptimedb.rebuild import Rebuild
 from openfuse_collector.exporters.greptimedb.removal import Removal
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
+from openfuse_collector.store.deletion import OF_TRACE
 from openfuse_collector.store.rebuild import Selection
 
 
@@ -67,12 +69,21 @@ class GreptimedbOperations:
         return made
 
     def find_traces(self, id: str, project: str | None) -> list[Entity]:
-        """Among all raw events: a deleted trace has no row."""
-        where = f"`entity_type` = 'trace' AND `entity_id` = {literal(clean(id))}"
-        if project is not None:
-            where = f"`project_id` = {literal(clean(project))} AND {where}"
-        rows = self._sql.rows(select(("DISTINCT `project_id`",), "`raw_events`", where))
-        return [Entity(found, "trace", id) for found in sorted(found for (found,) in rows)]
+        """Among all raw events, because a deleted trace has no row; and where rows are of it, because it need not have events."""
+        named = literal(clean(id))
+        within = "TRUE" if project is None else f"`project_id` = {literal(clean(project))}"
+        places = {
+            "raw_events": f"`entity_type` = 'trace' AND `entity_id` = {named}",
+            **{PROJECTIONS[kind]: f"`trace_id` = {named}" for kind in OF_TRACE},
+        }
+        found = {
+            project_id
+            for table, where in places.items()
+            for (project_id,) in self._sql.rows(
+                select(("DISTINCT `project_id`",), quoted(table), f"{within} AND {where}")
+            )
+        }
+        return [Entity(project_id, "trace", id) for project_id in sorted(found)]
 
     def deletion(self, *, erase: bool, dry_run: bool) -> Removal:
         """See `removal`."""

@@ -18,7 +18,7 @@ from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.schema import DEAD_LETTERS, RAW_EVENTS, RAW_SPANS
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
-from openfuse_collector.store.deletion import BEYOND_REACH, OF_TRACE, names_trace, tombstone
+from openfuse_collector.store.deletion import BEYOND_REACH, OF_TRACE, is_elsewhere, names_trace, tombstone
 from openfuse_collector.store.horizon import OPEN, Horizons, is_alive
 from openfuse_collector.store.operations import Removed
 from openfuse_collector.store.present import NOTHING
@@ -47,10 +47,11 @@ class Removal:
         """Each with its observations, scores and run items, itself last: until then it is found again."""
         known = horizons.read(self._sql.rows)
         for number, trace in enumerate(traces, start=1):
-            members = self._members(trace)
-            for start in range(0, len(members), pages.PAGE_ENTITIES):
-                self._bury(members[start : start + pages.PAGE_ENTITIES], known)
+            self._bury_all(trace, [*self._members(trace), trace], known)
             yield number / len(traces)
+        if not self._dry_run:
+            for trace in traces:  # what collectors have written since they were searched for
+                self._bury_all(trace, self._shown(trace), known)
         self._say_what_stays(bool(traces))
 
     def project(self, project_id: str) -> Iterator[float]:
@@ -89,17 +90,12 @@ class Removal:
                 yield (number + share) / len(limits)
 
     def _members(self, trace: Entity) -> list[Entity]:
-        """The observations, scores and run items of a trace, then the trace.
+        """What may be observations, scores and run items of a trace.
 
         Those that have rows say so in a column. Some may have raw events only, because a collector is just writing them: they are looked
         for among what was received around the time of the others, and lately. Reading the bodies of all events would take hours.
         """
-        project, _, id = trace
-        found: dict[Entity, None] = {}
-        of_trace = f"`project_id` = {literal(clean(project))} AND `trace_id` = {literal(clean(id))}"
-        for kind in OF_TRACE:
-            rows = self._sql.rows(select(("DISTINCT `id`",), quoted(PROJECTIONS[kind]), of_trace))
-            found |= {Entity(project, kind, one): None for (one,) in rows}
+        found = dict.fromkeys(self._shown(trace))
         times = [
             event.ingested_at
             for start in range(0, len(found) + 1, pages.PAGE_ENTITIES)
@@ -110,7 +106,16 @@ class Removal:
         for since, until in (*around, (epoch_millis() - AROUND, None)):
             found |= dict.fromkeys(self._mentioned(trace, since, until))
         found.pop(trace, None)
-        return [*found, trace]
+        return list(found)
+
+    def _shown(self, trace: Entity) -> list[Entity]:
+        """What has a row that names the trace."""
+        of_trace = f"`project_id` = {literal(clean(trace.project_id))} AND `trace_id` = {literal(clean(trace.id))}"
+        return [
+            Entity(trace.project_id, kind, id)
+            for kind in OF_TRACE
+            for (id,) in self._sql.rows(select(("DISTINCT `id`",), quoted(PROJECTIONS[kind]), of_trace))
+        ]
 
     def _mentioned(self, trace: Entity, since: int, until: int | None) -> Iterator[Entity]:
         """Entities that say they are of the trace in something received within that time."""
@@ -120,9 +125,14 @@ class Removal:
                 if entity.type in PROJECTIONS and any(names_trace(event, trace.id) for event in events):
                     yield entity
 
-    def _bury(self, entities: Sequence[Entity], known: Horizons) -> None:
+    def _bury_all(self, trace: Entity, candidates: Sequence[Entity], known: Horizons) -> None:
+        for start in range(0, len(candidates), pages.PAGE_ENTITIES):
+            self._bury(trace, candidates[start : start + pages.PAGE_ENTITIES], known)
+
+    def _bury(self, trace: Entity, candidates: Sequence[Entity], known: Horizons) -> None:
         """Tombstones first; then collectors are told; then what they may have written until they knew is removed with the rest."""
-        history = probe.history(self._ask, entities)
+        history = probe.history(self._ask, candidates)
+        entities = [one for one in candidates if one == trace or not is_elsewhere(history.get(one, ()), trace.id)]
         alive = [one for one in entities if is_alive(history.get(one, ()), known.get(one.project_id, OPEN))]
         for entity in alive:
             self.removed.entities[entity.type] += 1

@@ -11,10 +11,10 @@ from openfuse_collector.events.event import Entity, decode_envelope
 from openfuse_collector.events.rows import envelope_text, raw_row
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.locking import PATIENCE, reading, writing
-from openfuse_collector.exporters.sqlite.selection import MENTIONS
+from openfuse_collector.exporters.sqlite.members import members_of
 from openfuse_collector.exporters.sqlite.statements import entity_key, trace_key
 from openfuse_collector.exporters.sqlite.wal import begin_anew
-from openfuse_collector.store.deletion import BEYOND_REACH, OF_TRACE, erased, is_erased, names_trace, tombstone
+from openfuse_collector.store.deletion import BEYOND_REACH, erased, is_elsewhere, is_erased, tombstone
 from openfuse_collector.store.horizon import OPEN, is_alive
 from openfuse_collector.store.operations import Removed
 
@@ -26,11 +26,6 @@ ROWS = 1000
 CHECKPOINT_PATIENCE = 10.0
 """Seconds to wait for readers before the write-ahead log is left as it is. Writers wait as long."""
 
-_OF_TRACE = "SELECT id FROM {} WHERE trace_id = ? AND project_id = ?"
-_MENTIONED = f"""
-SELECT DISTINCT openfuse_entity FROM raw_events
-WHERE project_id = ?2 AND entity_type IN ({", ".join(map(repr, OF_TRACE))}) AND {MENTIONS}
-"""  # noqa: S608
 _PAYLOADS = """
 SELECT rowid, project_id, entity_type, entity_id, ingested_at, body FROM raw_events
 WHERE {} AND rowid > ? ORDER BY rowid LIMIT ?
@@ -61,11 +56,13 @@ class Deletion:
     def traces(self, traces: Sequence[Entity]) -> Iterator[float]:
         """Each with its observations, scores and run items, itself last: until then it is found again."""
         for number, trace in enumerate(traces, start=1):
-            members = self._members(trace)
-            for start in range(0, len(members), ENTITIES):
-                self._delete(members[start : start + ENTITIES])
+            # What has no row, because it was deleted before or says nothing usable, has payloads all the same.
+            self._delete_all(trace, [*members_of(self._connection, trace, without_rows=self._erase), trace])
             self._empty_spans("openfuse_trace = ?", (trace_key(trace.project_id, trace.id),))
             yield number / len(traces)
+        if not self._dry_run:
+            for trace in traces:  # what a collector has written since they were searched for
+                self._delete_all(trace, members_of(self._connection, trace, without_rows=False))
         self._finish()
 
     def project(self, project_id: str) -> Iterator[float]:
@@ -89,29 +86,15 @@ class Deletion:
         self._finish()
         yield 1.0
 
-    def _members(self, trace: Entity) -> list[Entity]:
-        """The observations, scores and run items of a trace, then the trace.
+    def _delete_all(self, trace: Entity, candidates: Sequence[Entity]) -> None:
+        for start in range(0, len(candidates), ENTITIES):
+            self._delete(trace, candidates[start : start + ENTITIES])
 
-        What has no row, because it was deleted before or says nothing usable, has payloads all the same: erasing looks for those.
-        """
-        project_id, _, id = trace
-        found: dict[Entity, None] = {}
-        for kind in OF_TRACE:
-            query = _OF_TRACE.format(PROJECTIONS[kind])
-            found |= {
-                Entity(project_id, kind, one): None for (one,) in self._connection.execute(query, (id, project_id))
-            }
-        if self._erase:
-            keys = [key for (key,) in self._connection.execute(_MENTIONED, (id, project_id))]
-            for entity, events in statements.history(self._connection, keys).items():
-                if any(names_trace(event, id) for event in events):
-                    found[entity] = None
-        return [*found, trace]
-
-    def _delete(self, entities: Sequence[Entity]) -> None:
+    def _delete(self, trace: Entity, candidates: Sequence[Entity]) -> None:
         connection = self._connection
         with reading(connection) if self._dry_run else writing(connection, self._patience):
-            history = statements.history(connection, map(entity_key, entities))
+            history = statements.history(connection, map(entity_key, candidates))
+            entities = [one for one in candidates if one == trace or not is_elsewhere(history.get(one, ()), trace.id)]
             rows = statements.stored_rows(connection, entities)
             for entity in entities:
                 events = history.get(entity, [])

@@ -16,14 +16,13 @@ from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.deletion import Deletion
 from openfuse_collector.exporters.sqlite.locking import PATIENCE, is_busy, writing
+from openfuse_collector.exporters.sqlite.members import projects_of
 from openfuse_collector.exporters.sqlite.rebuild import Rebuild
 from openfuse_collector.exporters.sqlite.retention import Expiry
 from openfuse_collector.exporters.sqlite.store import PAGE_SIZE, connect
 from openfuse_collector.exporters.sqlite.wal import BESIDE
 from openfuse_collector.store.rebuild import Selection
 
-_TRACES = "SELECT DISTINCT project_id FROM raw_events WHERE entity_type = 'trace' AND entity_id = ?"
-_TRACE_ROWS = "SELECT project_id FROM traces WHERE id = ?"
 _CURSOR = "SELECT position FROM openfuse_cursors WHERE instance = ? AND pipeline = ?"
 
 
@@ -63,16 +62,9 @@ class SqliteOperations:
         return Rebuild(self._connection(dry_run), enrich, selection, dry_run=dry_run)
 
     def find_traces(self, id: str, project: str | None) -> list[Entity]:
-        """In the projection, then among all raw events: a deleted trace has no row."""
-        connection = self._connection(read_only=True)
-        found = connection.execute(_TRACE_ROWS, (id,)).fetchall()
-        if not found and project is not None:
-            keys = statements.known_keys(connection, [statements.entity_key(Entity(project, "trace", id))])
-            found = [(project,)] if keys else []
-        elif not found:
-            found = connection.execute(_TRACES, (id,)).fetchall()
-        projects = sorted(one for (one,) in found if project in (None, one))
-        return [Entity(one, "trace", id) for one in projects]
+        """See `members`."""
+        projects = projects_of(self._connection(read_only=True), id, project)
+        return [Entity(found, "trace", id) for found in projects]
 
     def deletion(self, *, erase: bool, dry_run: bool) -> Deletion:
         """See `deletion`."""
