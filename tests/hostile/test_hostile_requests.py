@@ -201,7 +201,7 @@ def value(text: str, id: str) -> bytes:
     return envelope(f'{{"id":"{id}","metadata":{{"v":{text}}}}}')
 
 
-SPAN = framed(1, (15).to_bytes(16, "big")) + framed(2, (15).to_bytes(8, "big"))
+SPAN = framed(1, (99).to_bytes(16, "big")) + framed(2, (99).to_bytes(8, "big"))
 
 
 def nested(items: bytes) -> bytes:
