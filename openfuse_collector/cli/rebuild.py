@@ -55,7 +55,11 @@ def selection_of(options: dict[str, Any], table: str | None = None) -> Selection
 
 @click.command()
 @selection_options
-@click.option("--remap", is_flag=True, help="Map kept spans again first (needs raw_spans: true on the connector).")
+@click.option(
+    "--remap",
+    is_flag=True,
+    help="Map kept spans again first, those of whole traces (needs raw_spans: true on the connector; not with --table).",
+)
 @click.option(
     "--reprice", is_flag=True, help="Say what becomes of the cost; without --remap, look at observations only."
 )
@@ -74,6 +78,11 @@ def rebuild(
 
     The collector may be running or not. A rebuild may be stopped at any time and run again.
     """
+    if options["remap"] and options["table"]:
+        raise click.UsageError(
+            "--remap and --table do not go together, because a span makes rows of several tables: leave --table out, and select "
+            "by --project, --trace, --entity or --since"
+        )
     with opened(path, exporter, sources, sets) as chosen:
         sys.exit(_run(chosen, options))
 

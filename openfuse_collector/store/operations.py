@@ -29,7 +29,7 @@ class Rebuilding(Protocol):
     """Behind the last page of `refold` that is done; None before the first."""
 
     def remap(self, remap: Remap) -> Iterator[float]:
-        """Map the kept spans again and rebuild the entities they speak of."""
+        """Map the kept spans again, those of whole traces, and rebuild the entities they speak of, of whatever type those are."""
         ...
 
     def refold(self, after: Position | None = None) -> Iterator[float]:

@@ -88,6 +88,20 @@ def test_rebuild(kit: StoreKit) -> None:
     assert "6 entities, 0 rows changed" in call(kit, "rebuild").stdout
 
 
+@pytest.mark.parametrize("table", ["traces", "scores"])
+def test_spans_are_not_mapped_again_for_one_table(kit: StoreKit, table: str) -> None:
+    """Also where the table is another than the one that would have been changed."""
+    store(kit, conversation("t1"))
+    kit.tamper("DELETE FROM traces WHERE id = 't1'")
+    for arguments in (("--remap", "--table", table), ("--table", table, "--remap", "--dry-run")):
+        refused = call(kit, "rebuild", *arguments)
+        assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
+        assert "a span makes rows of several tables" in " ".join(refused.stderr.split())
+    assert ids(kit) == {"t1-o", "t1-s"}
+    assert call(kit, "rebuild", "--remap").exit_code == 0
+    assert ids(kit) == FIRST
+
+
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, pages_done: int) -> None:
     def interrupted(step: str, shares: object, log: object) -> None:
         for number, _ in enumerate(shares, start=1):  # type: ignore[arg-type]
