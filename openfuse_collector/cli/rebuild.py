@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from openfuse_collector.cli.merging import merge
 from openfuse_collector.cli.resume import Resume
 from openfuse_collector.cli.since import Since
 from openfuse_collector.cli.stores import Chosen, ConfiguredExtensions, F, opened, store_options
@@ -101,13 +102,15 @@ def _run(chosen: Chosen, options: dict[str, Any]) -> int:
         with nullcontext() if dry_run else store.changing("rebuild"):
             for step, shares in _steps(made, resume, remap, prune):
                 follow(step, shares, chosen.log)
-        resume.done()
+            resume.done()  # before anything else can go wrong: nothing is left to go on with
     except KeyboardInterrupt:
         finished = False
     for line in report_lines(made.report, store.where, cost=reprice, pruned=prune, dry_run=dry_run):
         click.echo(line)
     if not finished:
         click.echo("stopped before the end; run it again for the rest", err=True)
+    elif not dry_run:
+        merge(chosen)
     return 0 if finished and not made.report.failed else 1
 
 

@@ -103,6 +103,14 @@ class Operations(Protocol):
         """Around everything that writes: other writers learn that what they remember may have changed."""
         ...
 
+    def changed_tables(self) -> Sequence[str]:
+        """Tables that rebuilds and deletions made here have written to and that are to be merged afterwards; often none."""
+        ...
+
+    def merge(self, table: str) -> None:
+        """Merge the files of a table, however long that takes. Where it fails, what was written is stored all the same."""
+        ...
+
     def rebuild(self, enrich: Enrich, selection: Selection, *, dry_run: bool) -> Rebuilding:
         """A rebuild of the selected entities."""
         ...

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from operations_kit import GreptimedbKit, SqliteKit, StoreKit, contents, conversation, ids, said, store, verified
+from operations_kit import GreptimedbKit, SqliteKit, StoreKit, call, contents, conversation, ids, said, store, verified
 
 from openfuse_collector.cli import rebuild as rebuild_module
 from openfuse_collector.cli.main import main
@@ -16,10 +16,6 @@ from openfuse_collector.exporters.greptimedb import rebuild as greptimedb_rebuil
 from openfuse_collector.exporters.greptimedb.schema import TABLES
 from openfuse_collector.exporters.sqlite import selection as sqlite_selection
 
-CONFIG = {
-    "sqlite": Path(__file__).parents[2] / "config" / "default.yaml",
-    "greptimedb": Path(__file__).parents[2] / "config" / "greptimedb.yaml",
-}
 FIRST, SECOND = {"t1", "t1-o", "t1-s"}, {"t2", "t2-o", "t2-s"}
 
 
@@ -27,11 +23,6 @@ FIRST, SECOND = {"t1", "t1-o", "t1-s"}, {"t2", "t2-o", "t2-s"}
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody else writes here, so a verification need not wait before it looks again."""
     monkeypatch.setattr(greptimedb_rebuild, "SETTLING", 0)
-
-
-def call(kit: StoreKit, *arguments: str, sets: dict[str, str] | None = None, **options: str) -> Result:
-    named = [part for key, value in {**kit.sets, **(sets or {})}.items() for part in ("--set", f"{key}={value}")]
-    return CliRunner().invoke(main, [*arguments, "--config", str(CONFIG[kit.kind]), *named], **options)  # type: ignore[arg-type]
 
 
 def damage(kit: StoreKit) -> None:

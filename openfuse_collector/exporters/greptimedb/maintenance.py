@@ -6,11 +6,13 @@ own flush comes after half an hour. Never per batch: every flush makes a file, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import replace
 from threading import Event, Thread
 from time import monotonic
 
 from openfuse_collector.component import Settings
+from openfuse_collector.config.types import Duration
 from openfuse_collector.exporters.greptimedb import ddl
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.errors import CallError
@@ -19,11 +21,19 @@ from openfuse_collector.exporters.greptimedb.sql import SqlClient
 FLUSH = "ADMIN flush_table('raw_events')"
 
 
-def compact(client: SqlClient, tables: Iterable[str]) -> None:
-    """Flush these tables and merge their files, after many rows were written or deleted. Raises CallError."""
-    for table in tables:
-        client.run(f"ADMIN flush_table({ddl.literal(table)})")
-        client.run(compaction(table))
+PATIENCE = 3600.0
+"""Seconds to wait for one statement that merges files: it takes as long as the table is large."""
+
+
+def patient(config: GreptimedbConfig) -> SqlClient:
+    """A client for such statements. To be closed."""
+    return SqlClient(replace(config, timeout=Duration(PATIENCE)))
+
+
+def compact(client: SqlClient, table: str) -> None:
+    """Flush a table and merge its files, after many rows were written or deleted. Raises CallError."""
+    client.run(f"ADMIN flush_table({ddl.literal(table)})")
+    client.run(compaction(table))
 
 
 def compaction(table: str) -> str:
@@ -100,7 +110,7 @@ class Maintenance:
                     advice=compaction(table),
                 )
                 if self._config.compact:
-                    compact(self._sql, [table])
+                    compact(self._sql, table)
 
     def _run(self) -> None:
         tasks = ((self._config.flush_interval, self.flush), (self._config.check_interval, self.check))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -57,8 +57,21 @@ class GreptimedbOperations:
             yield
         finally:
             epoch.bump(self._sql, reason)
-        if reason != "retention":  # which comes often; too many files are found by the collector's own maintenance
-            self._compact()
+
+    def changed_tables(self) -> Sequence[str]:
+        """Those with rows that were written, replaced or deleted."""
+        changed = {
+            table
+            for made in self._writing
+            for table, rows in (made.written if isinstance(made, Rebuild) else made.removed.rows).items()
+            if rows
+        }
+        return sorted(changed)
+
+    def merge(self, table: str) -> None:
+        """Rows that were replaced or deleted leave the disk when files are merged; many small writes have made many files."""
+        with maintenance.patient(self._config) as sql:
+            maintenance.compact(sql, table)
 
     def rebuild(self, enrich: Enrich, selection: Selection, *, dry_run: bool) -> Rebuild:
         """See `rebuild`."""
@@ -100,13 +113,3 @@ class GreptimedbOperations:
         made = Removal(self._sql, self._writer, erase=erase, dry_run=dry_run)
         self._writing.append(made)
         return made
-
-    def _compact(self) -> None:
-        """Rows that were replaced or deleted leave the disk when files are merged; many small writes have made many files."""
-        changed = {
-            table
-            for made in self._writing
-            for table, rows in (made.written if isinstance(made, Rebuild) else made.removed.rows).items()
-            if rows
-        }
-        maintenance.compact(self._sql, sorted(changed))
