@@ -14,7 +14,7 @@ from operations_kit import GreptimedbKit, StoreKit, call, conversation, ids, sai
 from openfuse_collector.cli import merging
 from openfuse_collector.cli import rebuild as rebuild_module
 from openfuse_collector.config.types import Duration
-from openfuse_collector.exporters.greptimedb import maintenance
+from openfuse_collector.exporters.greptimedb import compaction
 from openfuse_collector.exporters.greptimedb.operations import GreptimedbOperations
 from tests.greptimedb_double import faults
 
@@ -83,6 +83,20 @@ def test_a_rebuild_is_done_before_files_are_merged(greptimedb: GreptimedbKit, tm
     assert verified(greptimedb).discrepancies == 0
 
 
+def test_old_data_is_left_in_files_that_can_be_read(greptimedb: GreptimedbKit) -> None:
+    """A file for each day would be more than one scan may open."""
+    store(greptimedb, conversation("t1"))
+    days = ", ".join(f"('q', 'stray-{day}', {day * 86_400_000})" for day in range(400))
+    greptimedb.tamper(f"INSERT INTO traces (project_id, id, `timestamp`) VALUES {days}")
+    assert call(greptimedb, "delete", "trace", "t1", "--yes").exit_code == 0
+    assert merged(greptimedb) == CHANGED
+    assert greptimedb.query("SELECT count(*) FROM traces") == [(400,)]
+    numbers = dict(greptimedb.query("SELECT table_id, sst_num FROM information_schema.region_statistics"))
+    of_traces = f"table_name = 'traces' AND table_schema = '{greptimedb.config.database}'"
+    ((table,),) = greptimedb.query(f"SELECT table_id FROM information_schema.tables WHERE {of_traces}")
+    assert 50 < numbers[table] <= 100
+
+
 def test_files_that_take_long_are_waited_for(greptimedb: GreptimedbKit) -> None:
     """Longer than `timeout`, which is that of other calls."""
     stuck = faults.stuck().over("http").on(MERGING)
@@ -98,7 +112,7 @@ def test_files_that_take_long_are_waited_for(greptimedb: GreptimedbKit) -> None:
 
 def test_files_that_take_too_long_are_not(greptimedb: GreptimedbKit, monkeypatch: pytest.MonkeyPatch) -> None:
     store(greptimedb, conversation("t1"))
-    monkeypatch.setattr(maintenance, "PATIENCE", 0.1)
+    monkeypatch.setattr(compaction, "PATIENCE", 0.1)
     refuse(greptimedb, faults.stuck())
     done = call(greptimedb, "delete", "trace", "t1", "--yes")
     assert (done.exit_code, "1 trace, 1 observation, 1 score deleted" in done.stdout) == (0, True), done.output

@@ -10,7 +10,7 @@ from openfuse_collector.enrich import Enrich
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.events.event import Entity
 from openfuse_collector.events.text import clean
-from openfuse_collector.exporters.greptimedb import epoch, maintenance
+from openfuse_collector.exporters.greptimedb import compaction, epoch
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.ddl import literal, select
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, consume_error
@@ -70,8 +70,7 @@ class GreptimedbOperations:
 
     def merge(self, table: str) -> None:
         """Rows that were replaced or deleted leave the disk when files are merged; many small writes have made many files."""
-        with maintenance.patient(self._config) as sql:
-            maintenance.compact(sql, table)
+        compaction.compact(self._config, table)
 
     def rebuild(self, enrich: Enrich, selection: Selection, *, dry_run: bool) -> Rebuild:
         """See `rebuild`."""
