@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -9,9 +12,8 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from operations_kit import GreptimedbKit, StoreKit, call, conversation, ids, said, store, verified
+from operations_kit import CONFIG, GreptimedbKit, StoreKit, call, conversation, ids, said, store, verified
 
-from openfuse_collector.cli import merging
 from openfuse_collector.cli import rebuild as rebuild_module
 from openfuse_collector.config.types import Duration
 from openfuse_collector.exporters.greptimedb import compaction
@@ -22,6 +24,12 @@ MERGING = "strict_window"
 """Only statements that merge files have this word in them."""
 CHANGED = ["observations", "observations_metadata", "scores", "traces", "traces_metadata", "traces_tags"]
 
+INTERRUPTIBLE = """
+import signal
+from openfuse_collector.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have turned off for what it runs in the background
+main()
+"""
 STRAY = "INSERT INTO traces (project_id, id, `timestamp`, updated_at, input) VALUES ('p', 'stray', 5, 5, 'secret')"
 
 
@@ -121,18 +129,21 @@ def test_files_that_take_too_long_are_not(greptimedb: GreptimedbKit, monkeypatch
     ] == CHANGED
 
 
-def test_nobody_has_to_wait(greptimedb: GreptimedbKit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_has_to_wait(greptimedb: GreptimedbKit) -> None:
     """Ctrl-C while files are merged ends the waiting: the work is done."""
     store(greptimedb, conversation("t1"))
     greptimedb.tamper("DELETE FROM traces WHERE TRUE")
-
-    def interrupted(step: str, shares: Iterator[float], log: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(merging, "follow", interrupted)
-    done = call(greptimedb, "rebuild")
-    assert (done.exit_code, "3 entities, 1 row changed" in done.stdout) == (0, True), done.output
-    assert "traces: not waited for" in done.stderr
+    stuck = faults.stuck().over("http").on(MERGING)
+    greptimedb.double.fail(stuck)
+    sets = [part for key, value in greptimedb.sets.items() for part in ("--set", f"{key}={value}")]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "rebuild", "--config", str(CONFIG["greptimedb"]), *sets]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        greptimedb.double.wait(lambda: greptimedb.double.struck(stuck) == 1, timeout=300)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=300)
+    assert (process.returncode, "3 entities, 1 row changed" in out) == (0, True), out + err
+    assert "  traces: not waited for" in err
+    assert merged(greptimedb) == []
 
 
 def test_nothing_is_merged_where_nothing_was_written(kit: StoreKit) -> None:
