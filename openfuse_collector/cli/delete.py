@@ -109,10 +109,10 @@ def _delete(chosen: Chosen, question: str, work: Work, *, erase: bool, dry_run: 
     for line in removal_lines(made.removed, store.where, "deleted", dry_run=dry_run):
         click.echo(line)
     unmerged = [] if dry_run else merge(chosen)
-    if not (erase and unmerged):
-        return made.removed.kept
-    click.echo(f"\nnot erased: what was deleted is in files of {', '.join(unmerged)} until those are merged")
-    return True
+    if erase and unmerged:
+        made.removed.kept = True
+        click.echo(f"\nnot erased: what was deleted is in files of {', '.join(unmerged)} until those are merged")
+    return made.removed.kept
 
 
 def _found(chosen: Chosen, ids: tuple[str, ...], project: str | None) -> tuple[list[Entity], list[str]]:
