@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from openfuse_collector.cli.merging import merge
 from openfuse_collector.cli.stores import Chosen, F, confirmed, opened, store_options
 from openfuse_collector.cli.views.rebuild import follow
 from openfuse_collector.cli.views.removal import removal_lines
@@ -115,6 +116,10 @@ def _delete(chosen: Chosen, question: str, work: Work, *, erase: bool, dry_run: 
         follow("deleting", work(made), chosen.log)
     for line in removal_lines(made.removed, store.where, "deleted", dry_run=dry_run):
         click.echo(line)
+    unmerged = [] if dry_run else merge(chosen)
+    if erase and unmerged:
+        made.removed.kept = True
+        click.echo(f"\nnot erased: what was deleted is in files of {', '.join(unmerged)} until those are merged")
     return made.removed
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from openfuse_collector.cli.merging import merge
 from openfuse_collector.cli.resume import Resume
 from openfuse_collector.cli.since import Since
 from openfuse_collector.cli.stores import Chosen, ConfiguredExtensions, F, opened, store_options
@@ -55,7 +56,11 @@ def selection_of(options: dict[str, Any], table: str | None = None) -> Selection
 
 @click.command()
 @selection_options
-@click.option("--remap", is_flag=True, help="Map kept spans again first (needs raw_spans: true on the connector).")
+@click.option(
+    "--remap",
+    is_flag=True,
+    help="Map kept spans again first, those of whole traces (needs raw_spans: true on the connector; not with --table).",
+)
 @click.option(
     "--reprice", is_flag=True, help="Say what becomes of the cost; without --remap, look at observations only."
 )
@@ -74,6 +79,11 @@ def rebuild(
 
     The collector may be running or not. A rebuild may be stopped at any time and run again.
     """
+    if options["remap"] and options["table"]:
+        raise click.UsageError(
+            "--remap and --table do not go together, because a span makes rows of several tables: leave --table out, and select "
+            "by --project, --trace, --entity or --since"
+        )
     with opened(path, exporter, sources, sets) as chosen:
         sys.exit(_run(chosen, options))
 
@@ -92,13 +102,15 @@ def _run(chosen: Chosen, options: dict[str, Any]) -> int:
         with nullcontext() if dry_run else store.changing("rebuild"):
             for step, shares in _steps(made, resume, remap, prune):
                 follow(step, shares, chosen.log)
-        resume.done()
+            resume.done()  # before anything else can go wrong: nothing is left to go on with
     except KeyboardInterrupt:
         finished = False
     for line in report_lines(made.report, store.where, cost=reprice, pruned=prune, dry_run=dry_run):
         click.echo(line)
     if not finished:
         click.echo("stopped before the end; run it again for the rest", err=True)
+    elif not dry_run:
+        merge(chosen)
     return 0 if finished and not made.report.failed else 1
 
 

@@ -29,7 +29,7 @@ class Rebuilding(Protocol):
     """Behind the last page of `refold` that is done; None before the first."""
 
     def remap(self, remap: Remap) -> Iterator[float]:
-        """Map the kept spans again and rebuild the entities they speak of."""
+        """Map the kept spans again, those of whole traces, and rebuild the entities they speak of, of whatever type those are."""
         ...
 
     def refold(self, after: Position | None = None) -> Iterator[float]:
@@ -104,6 +104,14 @@ class Operations(Protocol):
 
     def changing(self, reason: str) -> AbstractContextManager[None]:
         """Around everything that writes: other writers learn that what they remember may have changed."""
+        ...
+
+    def changed_tables(self) -> Sequence[str]:
+        """Tables that rebuilds and deletions made here have written to and that are to be merged afterwards; often none."""
+        ...
+
+    def merge(self, table: str) -> None:
+        """Merge the files of a table, however long that takes. Where it fails, what was written is stored all the same."""
         ...
 
     def rebuild(self, enrich: Enrich, selection: Selection, *, dry_run: bool) -> Rebuilding:

@@ -62,6 +62,13 @@ class Table(msgspec.Struct, frozen=True):
     def last_non_null(self) -> bool:
         return self.options.get("merge_mode") == "last_non_null"
 
+    @property
+    def ticks(self) -> int:
+        """Of the time index, in a second."""
+        column = self.column(self.time_index)
+        assert column is not None and column.type.unit is not None
+        return column.type.unit
+
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
 

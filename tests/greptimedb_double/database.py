@@ -19,6 +19,7 @@ from tests.greptimedb_double.datatypes import DataType, of_declaration
 from tests.greptimedb_double.status import ServerError, StatusCode, invalid
 
 CATALOGUE = "double_catalogue"
+Span = tuple[int, int]
 _BLANKS = re.compile(r" (?=[(),.])|(?<=[(.]) ")
 _EXTREME = re.compile(r"\b(?:min|max) \( ((?:\S+ \. )?`[^`]+`) \)", re.IGNORECASE)
 
@@ -32,10 +33,13 @@ class Records(msgspec.Struct, frozen=True):
 
 
 class Storage(msgspec.Struct):
-    """What region_statistics tells of a table: rows in the memtable, files on disk."""
+    """What region_statistics and ssts_manifest tell of a table: rows in the memtable, files on disk.
+
+    A file is known by its least and greatest time in nanoseconds, None where it is that of all rows.
+    """
 
     memtable_rows: int = 0
-    files: int = 0
+    files: list[Span | None] = []
 
 
 class Database:
@@ -177,6 +181,14 @@ class Database:
         """Raises InvalidArguments for a table in append mode."""
         if table.append_mode:
             raise invalid(f"Invalid request to region of {table.name}, reason: DELETE is not allowed under append mode")
+
+    def spans(self, table: Table, window: int | None = None) -> list[Span]:
+        """Least and greatest time of the rows in nanoseconds, or those of each window of so many seconds that has any."""
+        time, unit = quote(table.time_index), table.ticks
+        length = (window or 0) * unit
+        grouped = f"GROUP BY {time} - (({time} % {length}) + {length}) % {length} ORDER BY 1" if length else ""
+        rows = self._run(f"SELECT min({time}), max({time}) FROM {quote(table.name)} {grouped}")
+        return [(first * (10**9 // unit), last * (10**9 // unit)) for first, last in rows if first is not None]
 
     # queries
 

@@ -81,7 +81,7 @@ class Double:
         return self._instance.query(sql, database or self.database)
 
     def set_files(self, table: str, files: int) -> None:
-        """Makes region_statistics report that many SST files for a table."""
+        """Gives a table that many SST files, each with rows of all times; above 384 it cannot be read."""
         self._instance.set_files(table, files, self.database)
 
     # what was asked of it

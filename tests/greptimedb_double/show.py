@@ -73,7 +73,15 @@ def _region_statistics(databases: Databases) -> Rows:
         rows = database.select(f"SELECT count(*) FROM `{table.name}`").rows[0][0]
         region = table.table_id << 32
         sizes = (rows * 256, storage.memtable_rows * 256, 4096, rows * 256)
-        yield region, table.table_id, 0, rows, *sizes, storage.files, 0, "mito", "Leader"
+        yield region, table.table_id, 0, rows, *sizes, len(storage.files), 0, "mito", "Leader"
+
+
+def _ssts_manifest(databases: Databases) -> Rows:
+    for database, table in _each(databases):
+        files = database.storage[table.name].files
+        whole = next(iter(database.spans(table)), (None, None)) if None in files else (None, None)
+        for number, span in enumerate(files):
+            yield table.table_id << 32, table.table_id, 0, f"file-{number}", *(span or whole), 1
 
 
 def _partitions(databases: Databases) -> Rows:
@@ -105,6 +113,10 @@ INFORMATION: dict[str, tuple[str, Callable[[Databases], Rows]]] = {
         "#region_id #table_id #region_number #region_rows #disk_size #memtable_size #manifest_size #sst_size #sst_num"
         " #index_size engine region_role",
         _region_statistics,
+    ),
+    "ssts_manifest": (
+        "#region_id #table_id #region_number file_id #min_ts #max_ts #visible",
+        _ssts_manifest,
     ),
     "partitions": (
         "table_catalog table_schema table_name partition_name #partition_ordinal_position partition_expression"

@@ -18,6 +18,7 @@ from tests.greptimedb_double.translate import INFORMATION_SCHEMA, Translation, b
 from tests.greptimedb_double.writes import Batch, Sent, check, filled
 
 Answer = Records | int
+MOST_FILES = 384
 
 
 def execute(databases: Databases, text: str, database: str) -> list[Answer]:
@@ -119,7 +120,7 @@ def _describe(databases: Databases, cursor: Cursor, database: str) -> Answer:
 
 
 def _admin(databases: Databases, cursor: Cursor, database: str) -> Answer:
-    """ADMIN function(literals): a flush makes one file of the memtable, a compaction one file of all."""
+    """ADMIN function(literals): a flush makes one file of the memtable, a compaction one of all or of each window of time."""
     function = cursor.name()
     cursor.expect("(")
     arguments = [cursor.value()]
@@ -129,11 +130,13 @@ def _admin(databases: Databases, cursor: Cursor, database: str) -> Answer:
     if function not in ("flush_table", "compact_table", "build_index"):
         raise ServerError(StatusCode.UNSUPPORTED, f"Unsupported ADMIN function: {function}")
     target = databases.get(database)
-    storage = target.storage[target.table(arguments[0].split(".")[-1].strip("`")).name]
+    table = target.table(arguments[0].split(".")[-1].strip("`"))
+    storage = target.storage[table.name]
     if function == "flush_table" and storage.memtable_rows:
-        storage.memtable_rows, storage.files = 0, storage.files + 1
-    elif function == "compact_table":
-        storage.files = min(storage.files, 1)
+        storage.memtable_rows, storage.files = 0, [*storage.files, None]
+    elif function == "compact_table" and storage.files:
+        window = int(arguments[2]) if arguments[1:2] == ["strict_window"] else None
+        storage.files = list(target.spans(table, window))
     return Records([f"ADMIN {function}"], [show.INTEGER], [(0,)])
 
 
@@ -150,7 +153,16 @@ def _translated(databases: Databases, statement: list[Token], database: str) -> 
             tables[f"{INFORMATION_SCHEMA}.{name}"] = show.fill_information(target.sqlite, databases, name)
         else:
             tables[name] = target.table(name)
+            _check_readable(target, name)
     return target, Translation(statement, target.name, tables).sql()
+
+
+def _check_readable(database: Database, name: str) -> None:
+    """Raises RateLimited where a region has more files than may be open in one scan (max_concurrent_scan_files)."""
+    files = len(database.storage[name].files)
+    if files > MOST_FILES:
+        message = f"Too many files to read concurrently: {files}, max allowed: {MOST_FILES}"
+        raise ServerError(StatusCode.RATE_LIMITED, message)
 
 
 def _select(first: str) -> Callable[[Databases, Cursor, str], Answer]:

@@ -206,6 +206,26 @@ def test_region_statistics_follow_flushes_and_compactions() -> None:
         assert db.query(statistics) == [{"region_rows": 3, "sst_num": 1}]
 
 
+def test_files_after_a_compaction_are_those_of_the_windows() -> None:
+    """Each is as wide as its rows; more of them than one scan may open cannot be read, but merged."""
+    day = 86_400_000
+    manifest = "SELECT min_ts, max_ts FROM information_schema.ssts_manifest ORDER BY min_ts"
+    with Double() as db:
+        create(db)
+        put(db, *([at, "x", "v"] for at in (-1, 0, day - 1, 5 * day)))
+        sql(db, "ADMIN flush_table('t')")
+        assert db.query(manifest) == [{"min_ts": -(10**6), "max_ts": 5 * day * 10**6}]
+        db.set_files("t", 385)
+        assert sql(db, "SELECT count(*) FROM t").status == 429
+        sql(db, "ADMIN compact_table('t', 'strict_window', '86400')")
+        times = [(row["min_ts"] // 10**6, row["max_ts"] // 10**6) for row in db.query(manifest)]
+        assert times == [(-1, -1), (0, day - 1), (5 * day, 5 * day)]
+        sql(db, "ADMIN compact_table('t', 'strict_window', '172800')")
+        assert len(db.query(manifest)) == 3
+        sql(db, "ADMIN compact_table('t')")
+        assert len(db.query(manifest)) == 1
+
+
 def test_the_log_tells_tables_rows_and_bytes_of_each_call() -> None:
     with Double() as db:
         create(db)

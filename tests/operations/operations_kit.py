@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
+from click.testing import CliRunner, Result
+
+from openfuse_collector.cli.main import main
 from openfuse_collector.component import Settings
 from openfuse_collector.config.types import Address
 from openfuse_collector.enrich import Enrich
@@ -32,6 +35,10 @@ from openfuse_collector.store.retention import RetentionConfig
 from tests.builders import RECEIVED_AT, batch, item, settings
 from tests.greptimedb_double import Double
 
+CONFIG = {
+    "sqlite": Path(__file__).parents[2] / "config" / "default.yaml",
+    "greptimedb": Path(__file__).parents[2] / "config" / "greptimedb.yaml",
+}
 NOW = RECEIVED_AT // 1_000_000
 EVERYTHING = Selection()
 ENRICH = configured_enrichment(settings())
@@ -145,6 +152,12 @@ class _Hasty(GreptimedbOperations):
         return made
 
 
+def call(kit: StoreKit, *arguments: str, sets: dict[str, str] | None = None, **options: str) -> Result:
+    """A command on that store, as somebody types it."""
+    named = [part for key, value in {**kit.sets, **(sets or {})}.items() for part in ("--set", f"{key}={value}")]
+    return CliRunner().invoke(main, [*arguments, "--config", str(CONFIG[kit.kind]), *named], **options)  # type: ignore[arg-type]
+
+
 def store(kit: StoreKit, *batches: Sequence[Event]) -> None:
     """Batches, with a restart of the collector before each."""
     for events in batches:
@@ -168,6 +181,7 @@ def rebuilt(kit: StoreKit, selection: Selection = EVERYTHING, *, dry_run: bool =
                 shares = [*made.refold()], [*made.orphans(prune=prune)]
             for one in shares:
                 assert_shares(one)
+            _merge(operations)
         return made.report
 
 
@@ -205,6 +219,13 @@ def _run(operations: Operations, work: Iterator[float], reason: str, dry_run: bo
         return
     with operations.changing(reason):
         assert_shares(list(work))
+    if reason != "retention":
+        _merge(operations)
+
+
+def _merge(operations: Operations) -> None:
+    for table in operations.changed_tables():
+        operations.merge(table)
 
 
 def assert_shares(shares: list[float]) -> None:

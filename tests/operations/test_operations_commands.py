@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from operations_kit import GreptimedbKit, SqliteKit, StoreKit, contents, conversation, ids, said, store, verified
+from operations_kit import GreptimedbKit, SqliteKit, StoreKit, call, contents, conversation, ids, said, store, verified
 
 from openfuse_collector.cli import rebuild as rebuild_module
 from openfuse_collector.cli.main import main
@@ -16,10 +16,6 @@ from openfuse_collector.exporters.greptimedb import rebuild as greptimedb_rebuil
 from openfuse_collector.exporters.greptimedb.schema import TABLES
 from openfuse_collector.exporters.sqlite import selection as sqlite_selection
 
-CONFIG = {
-    "sqlite": Path(__file__).parents[2] / "config" / "default.yaml",
-    "greptimedb": Path(__file__).parents[2] / "config" / "greptimedb.yaml",
-}
 FIRST, SECOND = {"t1", "t1-o", "t1-s"}, {"t2", "t2-o", "t2-s"}
 
 
@@ -27,11 +23,6 @@ FIRST, SECOND = {"t1", "t1-o", "t1-s"}, {"t2", "t2-o", "t2-s"}
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody else writes here, so a verification need not wait before it looks again."""
     monkeypatch.setattr(greptimedb_rebuild, "SETTLING", 0)
-
-
-def call(kit: StoreKit, *arguments: str, sets: dict[str, str] | None = None, **options: str) -> Result:
-    named = [part for key, value in {**kit.sets, **(sets or {})}.items() for part in ("--set", f"{key}={value}")]
-    return CliRunner().invoke(main, [*arguments, "--config", str(CONFIG[kit.kind]), *named], **options)  # type: ignore[arg-type]
 
 
 def damage(kit: StoreKit) -> None:
@@ -86,6 +77,20 @@ def test_rebuild(kit: StoreKit) -> None:
     assert (done.exit_code, "2 entities, 1 row changed" in done.stdout) == (0, True), done.output
     assert ids(kit) == FIRST | SECOND
     assert "6 entities, 0 rows changed" in call(kit, "rebuild").stdout
+
+
+@pytest.mark.parametrize("table", ["traces", "scores"])
+def test_spans_are_not_mapped_again_for_one_table(kit: StoreKit, table: str) -> None:
+    """Also where the table is another than the one that would have been changed."""
+    store(kit, conversation("t1"))
+    kit.tamper("DELETE FROM traces WHERE id = 't1'")
+    for arguments in (("--remap", "--table", table), ("--table", table, "--remap", "--dry-run")):
+        refused = call(kit, "rebuild", *arguments)
+        assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
+        assert "a span makes rows of several tables" in " ".join(refused.stderr.split())
+    assert ids(kit) == {"t1-o", "t1-s"}
+    assert call(kit, "rebuild", "--remap").exit_code == 0
+    assert ids(kit) == FIRST
 
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, pages_done: int) -> None:

@@ -36,7 +36,7 @@ class MaintenanceConfig:
     warn_at_files: int = 200
     """Warn when a region of a table has this many files. Above 384 the server cannot read it any more."""
     compact: bool = True
-    """Merge the files of such a table at once; off where somebody else sees to it."""
+    """Merge the files of such a table, see `compaction`; off where somebody else sees to it."""
 
     def validate(self) -> Iterator[str]:
         """One sentence per mistake on this level."""

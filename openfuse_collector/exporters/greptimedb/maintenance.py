@@ -1,4 +1,4 @@
-"""What the database needs beside rows: raw_events flushed, and a warning before a table has more files than can be read.
+"""What the database needs beside rows: raw_events flushed, and files merged before a table has more of them than can be read.
 
 Before a flush, looking up one entity reads the whole of the newest data (117 ms against 6 ms in Openfuse's measurement); the server's
 own flush comes after half an hour. Never per batch: every flush makes a file, and a region of more than 384 cannot be read.
@@ -6,29 +6,21 @@ own flush comes after half an hour. Never per batch: every flush makes a file, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
 from threading import Event, Thread
 from time import monotonic
 
 from openfuse_collector.component import Settings
-from openfuse_collector.exporters.greptimedb import ddl
+from openfuse_collector.exporters.greptimedb import compaction, ddl
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
-from openfuse_collector.exporters.greptimedb.errors import CallError
+from openfuse_collector.exporters.greptimedb.errors import CallError, Cause
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 
 FLUSH = "ADMIN flush_table('raw_events')"
-
-
-def compact(client: SqlClient, tables: Iterable[str]) -> None:
-    """Flush these tables and merge their files, after many rows were written or deleted. Raises CallError."""
-    for table in tables:
-        client.run(f"ADMIN flush_table({ddl.literal(table)})")
-        client.run(compaction(table))
-
-
-def compaction(table: str) -> str:
-    """Makes one file per day of data. Window 0 is for tables without a long TTL only."""
-    return f"ADMIN compact_table({ddl.literal(table)}, 'strict_window', '86400')"
+GROWN = 1.1
+"""A table that was dealt with, and still has too many files, is dealt with again when it has so many times as many."""
 
 
 def files_by_table(client: SqlClient, database: str) -> dict[str, int]:
@@ -47,12 +39,28 @@ def files_by_table(client: SqlClient, database: str) -> dict[str, int]:
     return files
 
 
-class Maintenance:
-    """A thread that does these things now and then. What fails is tried again when it is due again."""
+@dataclass
+class _Crowded:
+    """A table that has too many files."""
 
-    def __init__(self, settings: Settings, config: GreptimedbConfig, sql: SqlClient) -> None:
-        self._config = config.maintenance
-        self._database = config.database
+    files: int
+    """The fewest since it was dealt with."""
+    warned: float = -inf
+    """When to warn again."""
+    merged: float = -inf
+    """When to merge again."""
+
+
+class Maintenance:
+    """Two threads that do these things now and then, for merging takes long. What fails is tried again when it is due again."""
+
+    def __init__(
+        self, settings: Settings, config: GreptimedbConfig, sql: SqlClient, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._config = config
+        self._settings = config.maintenance
+        self._clock = clock
+        self._crowded: dict[str, _Crowded] = {}
         self._log = settings.log
         self._sql = sql
         self._id = str(settings.id)
@@ -61,18 +69,24 @@ class Maintenance:
         )
         self._stop = Event()
         self._wrote = Event()
-        self._thread = Thread(target=self._run, name="greptimedb maintenance", daemon=True)
+        tasks = ((self._settings.flush_interval, self.flush), (self._settings.check_interval, self.check))
+        self._threads = [
+            Thread(target=self._every, args=(interval, task), name=f"greptimedb {task.__name__}", daemon=True)
+            for interval, task in tasks
+            if interval
+        ]
 
     def start(self) -> None:
         """Begin, unless everything is off."""
-        if self._config.flush_interval or self._config.check_interval:
-            self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Idempotent, and safe without `start`."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(1.0)  # a call under way may end with the process
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(1.0)  # a call under way may end with the process
 
     def wrote(self) -> None:
         """There is something new to flush."""
@@ -89,28 +103,49 @@ class Maintenance:
                 raise
 
     def check(self) -> None:
-        """Count files; warn about tables that have too many, and merge theirs. Raises CallError."""
-        for table, files in files_by_table(self._sql, self._database).items():
+        """Count files; warn about tables that have too many, and merge theirs, one table after the other. Raises CallError."""
+        counted = files_by_table(self._sql, self._config.database)
+        for table, files in counted.items():
             self._files.labels(self._id, table).set(files)
-            if files >= self._config.warn_at_files:
-                self._log.warning(
-                    "a table has many files, reading it gets slow and stops at 384",
-                    table=table,
-                    files=files,
-                    advice=compaction(table),
-                )
-                if self._config.compact:
-                    compact(self._sql, [table])
+        crowded = {table: files for table, files in counted.items() if files >= self._settings.warn_at_files}
+        self._crowded = {table: known for table, known in self._crowded.items() if table in crowded}
+        for table, files in crowded.items():
+            if not self._stop.is_set():
+                self._relieve(table, files)
 
-    def _run(self) -> None:
-        tasks = ((self._config.flush_interval, self.flush), (self._config.check_interval, self.check))
-        due = [(monotonic() + interval, interval, task) for interval, task in tasks if interval]
-        while not self._stop.wait(max(0.0, min(at for at, _, _ in due) - monotonic())):
-            now = monotonic()
-            for index, (at, interval, task) in enumerate(due):
-                if at <= now:
-                    self._attempt(task)
-                    due[index] = (now + interval, interval, task)
+    def _relieve(self, table: str, files: int) -> None:
+        """Warn once a day, merge once: what that leaves will not become fewer by doing it again."""
+        known = self._crowded.get(table)
+        if known is None or files >= GROWN * known.files:
+            known = self._crowded[table] = _Crowded(files)
+        known.files = min(known.files, files)
+        now = self._clock()
+        if now >= known.warned:
+            known.warned = now + compaction.DAY
+            self._warn(table, files)
+        if self._settings.compact and now >= known.merged:
+            known.merged = self._merge(table, now)
+
+    def _warn(self, table: str, files: int) -> None:
+        try:
+            advice = compaction.statement(self._sql, self._config, table)
+        except CallError as error:
+            advice = f"merge its files as docs/greptimedb.md says (Sizing); its times cannot be asked: {error}"
+        text = "a table has many files, reading it gets slow and stops at 384"
+        self._log.warning(text, table=table, files=files, advice=advice)
+
+    def _merge(self, table: str, now: float) -> float:
+        """When to do it again if there are too many files then: at the next check where it failed, tomorrow where it may be under way."""
+        try:
+            compaction.compact(self._config, table)
+        except CallError as error:
+            self._log.info("the files of a table could not be merged this time", table=table, error=str(error))
+            return now + compaction.DAY if error.cause is Cause.UNCLEAR else now
+        return inf
+
+    def _every(self, interval: float, task: Callable[[], None]) -> None:
+        while not self._stop.wait(interval):
+            self._attempt(task)
 
     def _attempt(self, task: Callable[[], None]) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from openfuse_collector.errors import CollectorError
 from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.events.event import Entity
 from openfuse_collector.events.text import clean
-from openfuse_collector.exporters.greptimedb import epoch, maintenance
+from openfuse_collector.exporters.greptimedb import compaction, epoch
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.ddl import literal, quoted, select
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, consume_error
@@ -59,8 +59,20 @@ class GreptimedbOperations:
             yield
         finally:
             epoch.bump(self._sql, reason)
-        if reason != "retention":  # which comes often; too many files are found by the collector's own maintenance
-            self._compact()
+
+    def changed_tables(self) -> Sequence[str]:
+        """Those with rows that were written, replaced or deleted."""
+        changed = {
+            table
+            for made in self._writing
+            for table, rows in (made.written if isinstance(made, Rebuild) else made.removed.rows).items()
+            if rows
+        }
+        return sorted(changed)
+
+    def merge(self, table: str) -> None:
+        """Rows that were replaced or deleted leave the disk when files are merged; many small writes have made many files."""
+        compaction.compact(self._config, table)
 
     def rebuild(self, enrich: Enrich, selection: Selection, *, dry_run: bool) -> Rebuild:
         """See `rebuild`."""
@@ -111,13 +123,3 @@ class GreptimedbOperations:
         made = Removal(self._sql, self._writer, erase=erase, dry_run=dry_run)
         self._writing.append(made)
         return made
-
-    def _compact(self) -> None:
-        """Rows that were replaced or deleted leave the disk when files are merged; many small writes have made many files."""
-        changed = {
-            table
-            for made in self._writing
-            for table, rows in (made.written if isinstance(made, Rebuild) else made.removed.rows).items()
-            if rows
-        }
-        maintenance.compact(self._sql, sorted(changed))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +56,13 @@ class SqliteOperations:
     def changing(self, reason: str) -> Iterator[None]:
         """Nothing to do: whoever writes to the file sees by its data version that somebody else has."""
         yield
+
+    def changed_tables(self) -> Sequence[str]:
+        """None: a row that is replaced or deleted leaves nothing behind that would have to be merged."""
+        return ()
+
+    def merge(self, table: str) -> None:
+        """Nothing to do."""
 
     def rebuild(self, enrich: Enrich, selection: Selection, *, dry_run: bool) -> Rebuild:
         """See `rebuild`."""
