@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import msgspec
 
@@ -18,6 +17,7 @@ from openfuse_collector.receivers.langfuse.deprecated import legacy_event
 from openfuse_collector.receivers.langfuse.failures import AnswerError, invalid_request, unfit
 from openfuse_collector.receivers.langfuse.ingestion import MOST_TEXT, NOT_LISTED, Accepted, accept
 from openfuse_collector.receivers.langfuse.records import encode_events
+from openfuse_collector.receivers.langfuse.repeats import GiveIds, chance_ids
 from openfuse_collector.receivers.langfuse.schemas.issues import MISSING, Issue, sentence, wrong_type
 from openfuse_collector.receivers.langfuse.scores import score_event
 
@@ -38,6 +38,8 @@ class Context(NamedTuple):
     """Epoch nanoseconds."""
     rate: float | None
     """Share of the project's traces to keep, None for all."""
+    give_ids: GiveIds = chance_ids
+    """For scores and the deprecated endpoints."""
 
 
 class Judged(NamedTuple):
@@ -67,14 +69,14 @@ def scores(body: bytes, context: Context) -> Judged:
     value = parse_body(body)
     if type(value) is list:
         return _score_array(_bounded(value), context)
-    return _single(score_event(value, iso(context.received_at), new_id), context)
+    return _single(score_event(value, iso(context.received_at), context.give_ids), context)
 
 
 def deprecated(method: str, resource: str) -> Read:
     """The reader of a deprecated endpoint: an object -> `{"id"}`."""
 
     def read(body: bytes, context: Context) -> Judged:
-        event = legacy_event(method, resource, parse_body(body), iso(context.received_at), new_id)
+        event = legacy_event(method, resource, parse_body(body), iso(context.received_at), context.give_ids)
         return _single(event, context)
 
     return read
@@ -97,11 +99,6 @@ def parse_body(body: bytes) -> Any:
         return _decode(_encode(value))  # infinities become null, as JavaScript writes them
     except ValueError as error:
         raise BadDataError(f"the body is not valid JSON: {error}") from error
-
-
-def new_id() -> str:
-    """The id of an event, or of an entity, that came without one."""
-    return str(uuid4())
 
 
 def iso(received_at: int) -> str:
@@ -128,7 +125,7 @@ def _bounded(elements: list[Any]) -> list[Any]:
 
 def _score_array(scores: list[Any], context: Context) -> Judged:
     """SDKs do not send rejected scores again."""
-    read = [score_event(score, iso(context.received_at), new_id) for score in scores]
+    read = [score_event(score, iso(context.received_at), context.give_ids) for score in scores]
     good = [event for event in read if not isinstance(event, list)]
     bad = [(index, issues) for index, issues in enumerate(read) if isinstance(issues, list)]
     accepted = _accept(good, context)
