@@ -6,6 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from langfuse.api.client import LangfuseAPI
+from langfuse.api.scores import CreateScoreRequest
 from langfuse_harness import Answer, Running
 
 from openfuse_collector.errors import OverloadError
@@ -164,3 +166,24 @@ def test_a_call_that_states_its_ids_leaves_nothing() -> None:
     assert call("stated").entity == "stated"
     call.leave()
     assert not refused._calls
+
+
+async def test_an_sdk_that_obeys_our_refusal_has_one_score(running: Running) -> None:
+    """The client of Langfuse's Python SDK sends again by itself. The first call is kept only when the second is there."""
+    api, intake, gate = running.receiver._api, running.intake, asyncio.Event()
+    patience, api.patience = api.patience, 0.0
+    calls = 0
+
+    def call() -> None:
+        nonlocal calls
+        calls += 1
+        api.patience = patience
+        if calls == 2:
+            gate.set()
+
+    intake.before, intake.gate = call, gate
+    scores = LangfuseAPI(base_url=running.url, username="pk", password="sk").scores
+    request = [CreateScoreRequest(name="thumb", value=1, trace_id="t")]
+    await asyncio.to_thread(scores.create, request=request)
+    await api.appends.drain(60)
+    assert calls == 2 == len(intake.events) and len({(event.entity, event.id) for event in intake.events}) == 1
