@@ -58,20 +58,33 @@ def parse_json(text: str) -> Any:
     Raises ValueError for anything JavaScript's parser would refuse.
     """
     try:
-        value = _decoded(text)
+        value = decoded(text)
         if not (may_be_deep(text) and is_deep(value)):
             return value
     except RecursionError:
         pass
-    return _decoded(flattened(text))
+    return decoded(flattened(text))
 
 
-def _decoded(text: str) -> Any:
+def decoded(text: str) -> Any:
+    """The value of a JSON text; numbers beyond what a double holds are infinite, integers only where they have more digits than
+    Python converts.
+
+    Raises ValueError for anything JavaScript's parser would refuse, RecursionError.
+    """
     try:
         return _decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError):
-        # Lone surrogates, as JavaScript writes them, are fine for the standard library only.
-        return json.loads(text, parse_constant=_refuse)
+        # Lone surrogates, as JavaScript writes them, and numbers of any size are fine for the standard library only.
+        return json.loads(text, parse_int=integer, parse_constant=_refuse)
+
+
+def integer(digits: str) -> int | float:
+    """The integer written so, as a double where it has more digits than Python converts (`sys.get_int_max_str_digits`)."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 def parsed(value: Any) -> Any:

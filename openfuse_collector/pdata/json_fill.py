@@ -62,7 +62,7 @@ def fill(notes: Notes, made: Any, source: Any, table: Table) -> None:
                 part(notes, made, value)
             elif "_" in key:
                 hint_at_case(notes, key, table.keys)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
             if key not in table.optional:
                 raise UnreadableError(f"{table.name} {key} {_reason(error)}") from None
             notes[f"{table.name} {key} {_reason(error)} and was left out"] += 1
@@ -204,4 +204,4 @@ def _reason(error: Exception) -> str:
     sentence = str(error)
     if sentence.startswith("is "):
         return sentence
-    return "cannot be read" if isinstance(error, ValueError) else "is of the wrong type"
+    return "cannot be read" if isinstance(error, ValueError | OverflowError) else "is of the wrong type"

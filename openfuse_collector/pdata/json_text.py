@@ -1,4 +1,5 @@
-"""JSON bytes to Python values, with one leniency: text that is not Unicode costs a replacement character, not the request.
+"""JSON bytes to Python values, with two leniencies: text that is not Unicode costs a replacement character, not the request, and
+numbers may be of any size.
 
 JavaScript strings can hold half a surrogate pair (`"\\ud800"`), and cutting UTF-8 at a byte limit leaves half a character.
 """
@@ -10,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from openfuse_collector.events.text import decoded
+
 _decode = msgspec.json.Decoder().decode
 
 _ESCAPE = re.compile(
@@ -20,14 +23,15 @@ The group is set for half a pair."""
 
 
 def parse_json(body: bytes) -> tuple[Any, int]:
-    """(value, number of places where invalid Unicode became U+FFFD). Raises ValueError, RecursionError."""
+    """(value, number of places where invalid Unicode became U+FFFD). Raises ValueError, RecursionError.
+
+    Numbers beyond what a double holds are as in `events.text.decoded`.
+    """
     try:
         return _decode(body), 0
     except ValueError:
         text, replaced = _repair(body)
-        if not replaced:
-            raise
-        return _decode(text), replaced
+        return decoded(text), replaced
 
 
 def _repair(body: bytes) -> tuple[str, int]:

@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from openfuse_collector.events.text import integer
+
 MAX_INT64, MIN_INT64, MAX_UINT64, MAX_UINT32 = 2**63 - 1, -(2**63), 2**64 - 1, 2**32 - 1
 
 _BASE64_LENGTHS = {24: "==", 12: "="}
@@ -66,12 +68,15 @@ def octets(value: Any) -> bytes:
         raise ValueError("is not base64") from None
 
 
-def whole(value: Any) -> int:
-    """An integer of any size, written as a number, as text, or as the halves of a JavaScript Long."""
+def whole(value: Any) -> int | float:
+    """An integer of any size, written as a number, as text, or as the halves of a JavaScript Long.
+
+    A float only for text of thousands of digits; see `integer`.
+    """
     if type(value) is int:
         return value
     if type(value) is str and _DECIMAL.fullmatch(value):
-        return int(value)
+        return integer(value)
     if type(value) is float and value.is_integer():
         return int(value)
     if isinstance(value, dict) and type(value.get("low")) is int and type(value.get("high")) is int:
@@ -82,12 +87,12 @@ def whole(value: Any) -> int:
 
 def nanoseconds(value: Any) -> int:
     """A time; out of range means the nearest that can be written."""
-    return min(max(whole(value), 0), MAX_UINT64)
+    return int(min(max(whole(value), 0), MAX_UINT64))
 
 
 def count(value: Any) -> int:
     """A 32-bit number without sign; out of range means the nearest."""
-    return min(max(whole(value), 0), MAX_UINT32)
+    return int(min(max(whole(value), 0), MAX_UINT32))
 
 
 def double(value: Any) -> float:
@@ -99,17 +104,17 @@ def double(value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
     except ValueError:
         raise ValueError("is not a number") from None
 
 
-def enum(values: Iterable[tuple[str, int]], prefix: str) -> Callable[[Any], int]:
+def enum(values: Iterable[tuple[str, int]], prefix: str) -> Callable[[Any], int | float]:
     """Reads the values of an enum: the number, the number as text, the name with or without its prefix."""
     known = dict(values)
     known |= {name.removeprefix(prefix): number for name, number in known.items()}
 
-    def read(value: Any) -> int:
+    def read(value: Any) -> int | float:
         if type(value) is int:
             return value
         number = known.get(value.upper()) if type(value) is str else None

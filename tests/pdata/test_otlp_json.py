@@ -98,7 +98,10 @@ def test_the_status_code_too() -> None:
         ({"low": 1030304640, "high": 399180773, "unsigned": True}, 399180773 << 32 | 1030304640),
         (None, 0),
         (1e21, 2**64 - 1),
+        (10**400, 2**64 - 1),
+        ("9" * 5000, 2**64 - 1),
         (-5, 0),
+        ("-" + "9" * 5000, 0),
     ],
 )
 def test_times(written: Any, time: int) -> None:
@@ -126,9 +129,14 @@ def test_a_time_that_is_none_is_left_out_and_pointed_out(written: Any) -> None:
         ({"intValue": {"low": -5, "high": -1}}, "int_value", -5),
         ({"intValue": 1e21}, "double_value", 1e21),
         ({"intValue": "9223372036854775808"}, "double_value", 2.0**63),
+        ({"intValue": 10**400}, "double_value", math.inf),
+        ({"intValue": "-1" + "0" * 400}, "double_value", -math.inf),
+        ({"intValue": "1" * 5000}, "double_value", math.inf),
         ({"intValue": 1.5}, "double_value", 1.5),
         ({"intValue": "x"}, "string_value", "x"),
         ({"doubleValue": 2}, "double_value", 2.0),
+        ({"doubleValue": 10**400}, "double_value", math.inf),
+        ({"doubleValue": -(10**400)}, "double_value", -math.inf),
         ({"doubleValue": "1.5"}, "double_value", 1.5),
         ({"doubleValue": "Infinity"}, "double_value", math.inf),
         ({"doubleValue": "-Infinity"}, "double_value", -math.inf),
@@ -142,6 +150,21 @@ def test_values(written: Any, field: str, read: Any) -> None:
     made = value(written)
     assert made.WhichOneof("value") == field
     assert getattr(made, field) == read
+
+
+@pytest.mark.parametrize("key", ["intValue", "doubleValue"])
+@pytest.mark.parametrize("number", ["1" * 5000, "-" + "1" * 5000, "1e400", "-1e400"])
+def test_numbers_no_parser_takes(key: str, number: str) -> None:
+    written = body(span(attributes=[{"key": "k", "value": {key: "HERE"}}]), span(name="neighbour"))
+    made = decode_traces(written.replace(b'"HERE"', number.encode()))
+    kept, neighbour = made.request.resource_spans[0].scope_spans[0].spans
+    assert neighbour.name == "neighbour" and not made.rejected and not made.repaired
+    assert kept.attributes[0].value.double_value == (-math.inf if number.startswith("-") else math.inf)
+
+
+def test_a_number_no_parser_takes_where_none_may_be() -> None:
+    written = body(span(name="HERE"), span(name="neighbour")).replace(b'"HERE"', b"1" * 5000)
+    assert decode_traces(written).rejected == {"span name is not a string": 1}
 
 
 def test_not_a_number() -> None:
@@ -254,6 +277,8 @@ def test_snake_case_is_pointed_out() -> None:
         ({"links": [{"traceId": "?"}]}, "link traceId is not hex"),
         ({"status": "OK"}, "status is not an object"),
         ({"droppedEventsCount": "many"}, "span droppedEventsCount is not a whole number"),
+        ({"kind": "9" * 5000}, "span kind is of the wrong type"),
+        ({"traceId": [10**400] * 16}, "span traceId cannot be read"),
     ],
 )
 def test_a_wrong_value_costs_its_span_only(fields: dict[str, Any], reason: str) -> None:

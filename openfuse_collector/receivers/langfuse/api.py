@@ -19,8 +19,9 @@ from openfuse_collector.receivers.langfuse.answers import INTERNAL, answer_of, l
 from openfuse_collector.receivers.langfuse.calls import Context, Judged, Read
 from openfuse_collector.receivers.langfuse.config import LangfuseConfig
 from openfuse_collector.receivers.langfuse.failures import forbidden
+from openfuse_collector.receivers.langfuse.repeats import CallIds, RefusedCalls
 from openfuse_collector.receivers.langfuse.telemetry import Happenings
-from openfuse_collector.receivers.requests.appends import Appends
+from openfuse_collector.receivers.requests.appends import PATIENCE, Appends
 from openfuse_collector.receivers.requests.body import inflate_body, read_body
 from openfuse_collector.receivers.requests.in_flight import Hold, InFlight
 from openfuse_collector.receivers.requests.sdk import sdk_of
@@ -43,21 +44,24 @@ class LangfuseApi:
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="langfuse")
         """For bodies too large to inflate or validate on the event loop."""
         self.appends = Appends(intake)
+        self.patience = PATIENCE
+        """Seconds a call waits for the journal."""
+        self.refused_calls = RefusedCalls()
 
     async def take(self, request: web.Request, read: Read, scope: Scope = Scope.SCORES) -> web.Response:
         """A call that brings data, answered once that is durable. `scope` is the least a key must be good for."""
         identity = await self.identify(request, scope)
         received_at = time.time_ns()
         rate = self.config.sampling.get(identity.project_id)
-        context = Context(identity.project_id, identity.scope, received_at, rate)
         size = request.content_length or 1
         if size > self.config.max_request_body_size:  # for good, whatever else is in flight
             raise TooLargeError(self.config.max_request_body_size)
         self.in_flight.check(size)
         with self.in_flight.hold() as hold:
             body = await self.body(request, hold)
-            judged = await self._judge(body, context, read)
-            await self._keep(request, identity, received_at, judged)
+            ids = CallIds(self.refused_calls, identity.project_id, request.path, body)
+            judged = await self._judge(body, Context(identity.project_id, identity.scope, received_at, rate, ids), read)
+            await self._keep(request, identity, received_at, judged, ids)
         return reply(judged.answer, judged.status)
 
     async def projects(self, request: web.Request) -> web.Response:
@@ -110,7 +114,9 @@ class LangfuseApi:
             return read(body, context)
         return await asyncio.get_running_loop().run_in_executor(self.threads, read, body, context)
 
-    async def _keep(self, request: web.Request, identity: Identity, received_at: int, judged: Judged) -> None:
+    async def _keep(
+        self, request: web.Request, identity: Identity, received_at: int, judged: Judged, ids: CallIds
+    ) -> None:
         self.happenings.read(judged)
         events = judged.accepted.events
         if events:
@@ -118,5 +124,9 @@ class LangfuseApi:
             receiver = str(self.settings.id)
             origin = Origin(Signal.EVENTS, receiver, received_at, identity.project_id, identity.public_key, *sdk)
             count = partial(self.happenings.appended, len(events))
-            await self.appends.keep(origin, judged.payload, events, len(events), count)
+            try:
+                await self.appends.keep(origin, judged.payload, events, len(events), count, self.patience)
+            except Exception:
+                ids.leave()
+                raise
         self.happenings.succeeded()

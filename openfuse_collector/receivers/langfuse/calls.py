@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import msgspec
 
@@ -16,8 +15,9 @@ from openfuse_collector.events.text import cleaned, parse_json
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.receivers.langfuse.deprecated import legacy_event
 from openfuse_collector.receivers.langfuse.failures import AnswerError, invalid_request, unfit
-from openfuse_collector.receivers.langfuse.ingestion import Accepted, accept
+from openfuse_collector.receivers.langfuse.ingestion import MOST_TEXT, NOT_LISTED, Accepted, accept
 from openfuse_collector.receivers.langfuse.records import encode_events
+from openfuse_collector.receivers.langfuse.repeats import GiveIds, chance_ids
 from openfuse_collector.receivers.langfuse.schemas.issues import MISSING, Issue, sentence, wrong_type
 from openfuse_collector.receivers.langfuse.scores import score_event
 
@@ -38,6 +38,8 @@ class Context(NamedTuple):
     """Epoch nanoseconds."""
     rate: float | None
     """Share of the project's traces to keep, None for all."""
+    give_ids: GiveIds = chance_ids
+    """For scores and the deprecated endpoints."""
 
 
 class Judged(NamedTuple):
@@ -67,14 +69,14 @@ def scores(body: bytes, context: Context) -> Judged:
     value = parse_body(body)
     if type(value) is list:
         return _score_array(_bounded(value), context)
-    return _single(score_event(value, iso(context.received_at), new_id), context)
+    return _single(score_event(value, iso(context.received_at), context.give_ids), context)
 
 
 def deprecated(method: str, resource: str) -> Read:
     """The reader of a deprecated endpoint: an object -> `{"id"}`."""
 
     def read(body: bytes, context: Context) -> Judged:
-        event = legacy_event(method, resource, parse_body(body), iso(context.received_at), new_id)
+        event = legacy_event(method, resource, parse_body(body), iso(context.received_at), context.give_ids)
         return _single(event, context)
 
     return read
@@ -99,11 +101,6 @@ def parse_body(body: bytes) -> Any:
         raise BadDataError(f"the body is not valid JSON: {error}") from error
 
 
-def new_id() -> str:
-    """The id of an event, or of an entity, that came without one."""
-    return str(uuid4())
-
-
 def iso(received_at: int) -> str:
     """Epoch nanoseconds as an ISO-8601 timestamp of milliseconds."""
     moment = datetime.fromtimestamp(received_at // 1_000_000_000, UTC)
@@ -120,7 +117,7 @@ def _batch_of(body: Any) -> list[Any]:
 
 
 def _bounded(elements: list[Any]) -> list[Any]:
-    """Each refused element costs an answer of hundreds of bytes, so there is a limit to their number."""
+    """Each refused element costs an answer of a hundred bytes, so there is a limit to their number."""
     if len(elements) > MOST_ELEMENTS:
         raise invalid_request(f"{len(elements)} events in one request, at most {MOST_ELEMENTS} are taken")
     return elements
@@ -128,15 +125,25 @@ def _bounded(elements: list[Any]) -> list[Any]:
 
 def _score_array(scores: list[Any], context: Context) -> Judged:
     """SDKs do not send rejected scores again."""
-    read = [score_event(score, iso(context.received_at), new_id) for score in scores]
+    read = [score_event(score, iso(context.received_at), context.give_ids) for score in scores]
     good = [event for event in read if not isinstance(event, list)]
     bad = [(index, issues) for index, issues in enumerate(read) if isinstance(issues, list)]
     accepted = _accept(good, context)
     if not bad:
         return _judged(accepted, HTTPStatus.ACCEPTED, {"message": "Accepted"})
-    errors = [{"message": f"Score {index}: {'; '.join(map(sentence, issues))}"} for index, issues in bad]
-    answer = {"accepted": len(good), "rejected": len(bad), "errors": errors}
+    answer = {"accepted": len(good), "rejected": len(bad), "errors": _score_errors(bad)}
     return _judged(accepted, HTTPStatus.MULTI_STATUS, answer, len(bad))
+
+
+def _score_errors(bad: list[tuple[int, list[Issue]]]) -> list[dict[str, str]]:
+    """One sentence per refused score; together no longer than those of a batch."""
+    errors = []
+    room = MOST_TEXT
+    for index, issues in bad:
+        what = "; ".join(map(sentence, issues)) if room > 0 else NOT_LISTED
+        room -= len(what)
+        errors.append({"message": f"Score {index}: {what}"})
+    return errors
 
 
 def _single(event: dict[str, Any] | list[Issue], context: Context) -> Judged:

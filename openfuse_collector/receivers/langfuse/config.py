@@ -18,7 +18,7 @@ class MediaConfig:
     max_size: Size = Size(100 * MIB)
     """Of one file. Langfuse itself takes up to 1 GB."""
     max_total_size: Size = Size(10 * 1024 * MIB)
-    """Of all files. Beyond it uploads are refused; nothing is deleted here."""
+    """Of all files, 4 KiB for the record of each among them. Beyond it uploads are refused; nothing that was uploaded is deleted."""
     url: str = ""
     """How clients reach this collector, `https://collector.example.com`; the Host header of their request when empty."""
     url_validity: Duration = Duration(3600)

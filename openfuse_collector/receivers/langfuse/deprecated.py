@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from openfuse_collector.receivers.langfuse.repeats import GiveIds
 from openfuse_collector.receivers.langfuse.schemas.issues import MISSING, Issue, wrong_type
 
 
@@ -31,9 +32,7 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
 """Langfuse makes `observation-create` and `observation-update` of these, which lose environment and prompt."""
 
 
-def legacy_event(
-    method: str, resource: str, body: Any, now: str, new_id: Callable[[], str]
-) -> dict[str, Any] | list[Issue]:
+def legacy_event(method: str, resource: str, body: Any, now: str, give_ids: GiveIds) -> dict[str, Any] | list[Issue]:
     """The envelope of a call, at `now` (ISO-8601), or what is wrong with it. An object without id gets one."""
     endpoint = ENDPOINTS[method, resource]
     if type(body) is not dict:
@@ -45,5 +44,6 @@ def legacy_event(
     for old, name in endpoint.renamed.items():
         if old in body:
             event_body.setdefault(name, body[old])
-    event_body["id"] = id or new_id()
-    return {"id": new_id(), "type": endpoint.event_type, "timestamp": now, "body": event_body}
+    ids = give_ids(id)
+    event_body["id"] = ids.entity
+    return {"id": ids.event, "type": endpoint.event_type, "timestamp": now, "body": event_body}

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from openfuse_collector.receivers.langfuse.repeats import GiveIds
 from openfuse_collector.receivers.langfuse.schemas.fields import is_timestamp
 from openfuse_collector.receivers.langfuse.schemas.issues import Issue, broken_rule, not_an_option, wrong_type
 from openfuse_collector.receivers.langfuse.schemas.scores import SCORE
-
-NewId = Callable[[], str]
 
 SOURCES = ("API", "ANNOTATION")
 """Sources this endpoint takes: `EVAL` is Langfuse's own."""
 
 
-def score_event(body: Any, now: str, new_id: NewId) -> dict[str, Any] | list[Issue]:
+def score_event(body: Any, now: str, give_ids: GiveIds) -> dict[str, Any] | list[Issue]:
     """The envelope of a score, or what is wrong with it, with paths from the score down.
 
     The score keeps its `timestamp` where it states one, else `now` (ISO-8601) is its time. A score without id gets one.
     """
     if type(body) is not dict:
         return [wrong_type("object", body, ())]
-    score = {**body, "id": body.get("id") or new_id()}
+    ids = give_ids(body.get("id"))
+    score = {**body, "id": ids.entity}
     issues: list[Issue] = []
     SCORE.parse(score, (), issues)
     issues += _endpoint_issues(body)
@@ -30,7 +29,7 @@ def score_event(body: Any, now: str, new_id: NewId) -> dict[str, Any] | list[Iss
         return issues
     written = body.get("timestamp")
     timestamp = written if type(written) is str and is_timestamp(written) else now
-    return {"id": new_id(), "type": "score-create", "timestamp": timestamp, "body": score}
+    return {"id": ids.event, "type": "score-create", "timestamp": timestamp, "body": score}
 
 
 def _endpoint_issues(body: dict[str, Any]) -> list[Issue]:

@@ -84,6 +84,14 @@ async def test_an_array_with_a_bad_score(running: Running) -> None:
     assert len(running.intake.events) == 1 and running.metric("openfuse_receiver_rejected_events") == 2
 
 
+async def test_an_array_of_bad_scores_has_a_short_answer(running: Running) -> None:
+    answer = await running.call("POST", f"{API}/scores", [{}] * 10_000)
+    assert (answer.status, answer.body["rejected"], len(answer.body["errors"])) == (207, 10_000, 10_000)
+    assert answer.body["errors"][0]["message"].startswith("Score 0: name: Invalid input")
+    assert answer.body["errors"][9999]["message"] == "Score 9999: Not listed: the answer is long enough without it"
+    assert int(answer.headers["Content-Length"]) < 2 * 1024 * 1024
+
+
 OLD_CALLS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
     "POST traces": ("trace-create", {"id": "x", "name": "n"}, "trace", {"id": "x", "name": "n"}),
     "POST spans": ("span-create", {"id": "x", "traceId": "t"}, "observation", {"id": "x", "traceId": "t"}),

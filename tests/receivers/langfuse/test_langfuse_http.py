@@ -87,6 +87,15 @@ async def test_text_javascript_may_write(running: Running) -> None:
     assert event.body["input"][0] == "\ufffd" and event.body["input"][3:] == ["\ufffd", "😀"]
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "7" * 5000, "-" + "7" * 5000])
+async def test_a_number_beyond_a_double_is_stored_as_null(running: Running, number: str) -> None:
+    batch = [TRACE, envelope("trace-create", {"id": "u", "input": [1, "HERE"]}, "e2")]
+    body = json.dumps({"batch": batch}).replace('"HERE"', number).encode()
+    answer = await running.call("POST", f"{API}/ingestion", body)
+    assert answer.status == 207 and not answer.body["errors"]
+    assert [event.body.get("input") for event in running.intake.events] == [None, [1, None]]
+
+
 @pytest.mark.parametrize("depth", [600, 990, 5000, 100_000])
 @pytest.mark.parametrize("extra", ["1", '"\\ud800"'], ids=["plain", "lone surrogate"])
 async def test_values_nested_without_end_are_kept(running: Running, depth: int, extra: str) -> None:

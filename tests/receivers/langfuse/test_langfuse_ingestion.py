@@ -59,6 +59,46 @@ def test_one_bad_event_takes_nobody_along() -> None:
     assert [event.entity for event in accepted.events] == [Entity("p", "trace", "a"), Entity("p", "trace", "b")]
 
 
+UNFIT_PARAMETERS = {"id": "g", "modelParameters": {str(n): [0] * 20 for n in range(20)}}
+"""Twenty values, of each of which twenty things are wrong in five ways."""
+
+
+def encoded_size(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def test_what_is_wrong_with_one_event_has_a_bound() -> None:
+    batch = [envelope("generation-create", UNFIT_PARAMETERS, f"e{n}") for n in range(30)]
+    response = accept(batch, "p", RECEIVED).response
+    assert len(response["errors"]) == 30 and encoded_size(response) < 6 * encoded_size(batch)
+    issues = json.loads(response["errors"][29]["error"])
+    assert issues[0]["path"] == ["body", "modelParameters", "0"] and issues[0]["code"] == "invalid_union"
+    assert [len(alternative) for alternative in issues[0]["errors"]] == [1, 1, 1, 3, 1]
+    assert issues[-1]["message"] == issues[0]["errors"][3][-1]["message"] == "More may be wrong than is listed here"
+
+
+def test_what_is_wrong_with_a_whole_batch_has_a_bound() -> None:
+    """Every event that was refused is named all the same."""
+    good = envelope("trace-create", {"id": "t"}, "good")
+    batch = [envelope("generation-create", UNFIT_PARAMETERS, f"e{n}") for n in range(800)]
+    for refused in (batch, [5] * 9999):
+        response = accept([*refused, good], "p", RECEIVED).response
+        assert encoded_size(response) < encoded_size(refused) + 2 * 1024 * 1024
+        assert [error["id"] for error in response["errors"]] == [
+            event["id"] if isinstance(event, dict) else "unknown" for event in refused
+        ]
+        assert json.loads(response["errors"][0]["error"])
+        assert response["errors"][-1]["error"] == "Not listed: the answer is long enough without it"
+        assert response["successes"] == [{"id": "good", "status": 201}]
+
+
+def test_a_key_the_client_chose_is_not_repeated_at_length() -> None:
+    body = {"id": "g", "modelParameters": {"k" * 100_000: {"l" * 100_000: 1}}}
+    [error] = accept([envelope("generation-create", body)], "p", RECEIVED).response["errors"]
+    [issue] = json.loads(error["error"])
+    assert issue["path"] == ["body", "modelParameters", "k" * 100] and len(error["error"]) < 4096
+
+
 def test_updates_come_last_and_the_others_by_time() -> None:
     events = accepted_events(
         envelope("span-update", {"id": "s"}, "u2", "2026-01-15T12:00:03Z"),

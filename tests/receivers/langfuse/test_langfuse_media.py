@@ -18,6 +18,7 @@ from openfuse_collector.config.types import Secret, Size
 from openfuse_collector.extensions.api_keys.config import ApiKeysConfig, KeyConfig, ProjectConfig
 from openfuse_collector.extensions.api_keys.extension import ApiKeys
 from openfuse_collector.receivers.langfuse.config import MediaConfig
+from openfuse_collector.receivers.langfuse.media.directory import RECORD_ROOM
 from openfuse_collector.receivers.langfuse.media.signing import Grant, is_signed, sign, signing_key
 from tests.builders import settings
 
@@ -109,7 +110,7 @@ async def test_a_file_of_a_dataset_item(running: Running) -> None:
 
 
 async def test_sizes(start: Start, tmp_path: Path) -> None:
-    running = await start(media=MediaConfig(tmp_path, max_size=Size(1000), max_total_size=Size(1500)))
+    running = await start(media=MediaConfig(tmp_path, max_size=Size(1000), max_total_size=Size(1500 + 3 * RECORD_ROOM)))
     assert (await running.call("POST", PATH, announcement(b"x" * 1001))).status == 413
     first, second = b"a" * 900, b"b" * 900
     announced = await running.call("POST", PATH, announcement(first))
@@ -182,7 +183,7 @@ async def test_projects_do_not_see_each_other(start: Start, tmp_path: Path) -> N
 
 
 async def test_addresses_and_sizes_survive_a_restart(start: Start, tmp_path: Path) -> None:
-    media = MediaConfig(tmp_path, max_size=Size(1000), max_total_size=Size(1500))
+    media = MediaConfig(tmp_path, max_size=Size(1000), max_total_size=Size(1500 + 2 * RECORD_ROOM))
     first = await start(media=media)
     announced = await first.call("POST", PATH, announcement())
     second = await start(media=media)

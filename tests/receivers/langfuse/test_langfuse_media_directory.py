@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from openfuse_collector.receivers.langfuse.failures import AnswerError
 from openfuse_collector.receivers.langfuse.media.announcement import Announcement, media_id_of
-from openfuse_collector.receivers.langfuse.media.directory import MediaDirectory
+from openfuse_collector.receivers.langfuse.media.directory import RECORD_ROOM, MediaDirectory
 
 CONTENT = b"x" * 400
 
@@ -36,7 +37,7 @@ def stored(directory: MediaDirectory, content: bytes) -> bool:
 
 def test_what_is_announced_before_it_comes_is_held_against_the_bound_too(tmp_path: Path) -> None:
     """Each of these would have fitted when it was announced."""
-    directory = MediaDirectory(tmp_path, 1100)
+    directory = MediaDirectory(tmp_path, 1100 + 3 * RECORD_ROOM)
     first, second, third = (letter * 400 for letter in (b"a", b"b", b"c"))
     for content in (first, second, third):
         assert directory.announce("p", announcement(content))
@@ -51,7 +52,7 @@ def test_what_is_announced_before_it_comes_is_held_against_the_bound_too(tmp_pat
 
 
 def test_an_upload_that_comes_to_nothing_leaves_its_room_to_others(tmp_path: Path) -> None:
-    directory = MediaDirectory(tmp_path, 1000)
+    directory = MediaDirectory(tmp_path, 1000 + 2 * RECORD_ROOM)
     first, second = b"a" * 700, b"b" * 700
     assert directory.announce("p", announcement(first)) and directory.announce("p", announcement(second))
     broken = directory.incoming("p", announcement(first).media_id)
@@ -85,11 +86,84 @@ def test_one_file_announced_uploaded_and_reported_many_times_at_once(tmp_path: P
 
 
 def test_what_a_killed_process_had_begun_is_removed_at_the_next_start(tmp_path: Path) -> None:
-    first = MediaDirectory(tmp_path, 1000)
+    first = MediaDirectory(tmp_path, 10_000)
     first.announce("p", announcement())
     for _ in range(2):
         first.incoming("p", announcement().media_id)
     old, young = sorted(tmp_path.rglob(".upload-*"))
     os.utime(old, (0, 0))
-    MediaDirectory(tmp_path, 1000)
+    MediaDirectory(tmp_path, 10_000)
     assert list(tmp_path.rglob(".upload-*")) == [young]
+
+
+def bytes_in(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def announced_until_full(directory: MediaDirectory, most: int) -> list[str]:
+    """Ids of files announced, and reported as failed at great length, before one was refused."""
+    ids: list[str] = []
+    for number in range(most):
+        media = announcement(b"%d" % number)
+        try:
+            assert directory.announce("p", media)
+        except AnswerError as error:
+            assert error.status == 413
+            break
+        directory.report("p", media.media_id, {"uploadHttpStatus": 500, "uploadHttpError": "\x01" * 100_000})
+        ids.append(media.media_id)
+    return ids
+
+
+def age(path: Path, seconds: float) -> None:
+    for file in path.rglob("*"):
+        os.utime(file, (time.time() - seconds,) * 2)
+
+
+def test_announcements_and_reports_are_held_against_the_bound(tmp_path: Path) -> None:
+    directory = MediaDirectory(tmp_path, 40_000)
+    known = announced_until_full(directory, 20)
+    assert 5 < len(known) < 10 and bytes_in(tmp_path) <= 40_000
+    record = directory.record("p", known[0])
+    assert record is not None and record["uploadHttpError"] == "\x01" * 500
+    again = MediaDirectory(tmp_path, 40_000)
+    for media_id in known:
+        again.report("p", media_id, {"uploadHttpStatus": 500})
+    with pytest.raises(AnswerError, match="full"):
+        again.announce("p", announcement(b"another"))
+
+
+def test_a_file_announced_again_takes_no_more_room(tmp_path: Path) -> None:
+    directory = MediaDirectory(tmp_path, 2 * len(CONTENT) + 2 * RECORD_ROOM)
+    for _ in range(5):
+        assert directory.announce("p", announcement())
+    upload(directory, CONTENT)
+    assert stored(directory, CONTENT)
+
+
+@pytest.mark.parametrize("restart", [True, False], ids=["at the start", "where there is no room"])
+def test_what_was_announced_and_never_came_is_forgotten(tmp_path: Path, restart: bool) -> None:
+    directory = MediaDirectory(tmp_path, 40_000)
+    directory.announce("p", announcement())
+    upload(directory, CONTENT)
+    abandoned = announced_until_full(directory, 20)
+    directory = MediaDirectory(tmp_path, 40_000)  # one that has not yet looked for room
+    age(tmp_path, 90_000)
+    young = abandoned.pop()
+    directory.report("p", young, {"uploadHttpStatus": 500})
+    if restart:
+        directory = MediaDirectory(tmp_path, 40_000)
+    assert directory.announce("p", announcement(b"another"))
+    assert [directory.record("p", media_id) for media_id in abandoned] == [None] * len(abandoned)
+    assert directory.record("p", young) is not None and directory.record("p", announcement().media_id) is not None
+    assert stored(directory, CONTENT) and len(announced_until_full(directory, 20)) == len(abandoned) - 1
+
+
+def test_nothing_is_reported_of_what_is_no_longer_known(tmp_path: Path) -> None:
+    directory = MediaDirectory(tmp_path, 40_000)
+    directory.announce("p", announcement())
+    age(tmp_path, 90_000)
+    directory = MediaDirectory(tmp_path, 40_000)
+    with pytest.raises(AnswerError, match="not found"):
+        directory.report("p", announcement().media_id, {"uploadHttpStatus": 500})
+    assert list((tmp_path / "project-p").iterdir()) == []

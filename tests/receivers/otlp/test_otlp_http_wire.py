@@ -42,6 +42,23 @@ def head(*lines: str, kind: str = PROTOBUF) -> bytes:
     return "\r\n".join(["POST /v1/traces HTTP/1.1", "Host: x", f"Content-Type: {kind}", *lines, "", ""]).encode()
 
 
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "1" * 5000])
+@pytest.mark.parametrize("quote", ["", '"'], ids=["number", "text"])
+async def test_one_absurd_number_costs_nobody_anything(running: Running, number: str, quote: str) -> None:
+    request = export(3)
+    request.resource_spans[0].scope_spans[0].spans[0].attributes.add(key="n").value.int_value = 1234321
+    body = as_json(request).replace(b'"1234321"', f"{quote}{number}{quote}".encode())
+    assert number.encode() in body
+    answer = await send_http(
+        f"http://127.0.0.1:{running.receiver.ports['http']}/v1/traces", body, {"Content-Type": JSON}
+    )
+    assert answer.http == 200
+    [kept] = running.intake.kept
+    assert kept.items == 3
+    [attribute] = [a for a in kept.data.resource_spans[0].scope_spans[0].spans[0].attributes if a.key == "n"]
+    assert attribute.value.double_value == float("inf")
+
+
 async def test_keep_alive_serves_request_after_request(running: Running) -> None:
     raw = await connect(running)
     for number in range(1, 6):

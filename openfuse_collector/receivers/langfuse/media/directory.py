@@ -29,18 +29,32 @@ _UPLOAD = ".upload-"
 """How the names of files begin that are not complete yet."""
 _STALE = 3600.0
 """Seconds after which an upload nothing was added to has ended with the process it came to."""
+RECORD_ROOM = 4096
+"""Bytes a record counts for: a block of most file systems, and more than a record has (`_LONGEST`)."""
+_LONGEST = {"uploadedAt": 60, "uploadHttpError": 500}
+"""Characters kept of texts the client chose. One takes up to six bytes in JSON."""
+ABANDONED = 86_400.0
+"""Seconds after which a file that was announced is no longer expected."""
+_BETWEEN_SWEEPS = 600.0
+"""Seconds. Looking through a directory of a million files takes some itself."""
 _FILES = OsFiles()
 
 
 class MediaDirectory:
-    """The directory of one receiver. Nobody else adds to it, so its size is counted once. Thread-safe."""
+    """The directory of one receiver, with no more than `max_total_size` bytes in it. Nobody else adds to it, so its size is counted
+    once. What was announced and has not come after `abandoned` seconds is forgotten: at the start, and where there is no room.
+    Thread-safe.
+    """
 
-    def __init__(self, path: Path, max_total_size: int) -> None:
+    def __init__(self, path: Path, max_total_size: int, abandoned: float = ABANDONED) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_broken_off(path)
+        _remove_abandoned(path, abandoned)
         self._path = path
         self._most = max_total_size
-        self._used = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        self._abandoned = abandoned
+        self._next_sweep = 0.0
+        self._used = sum(_room_of(file) for file in path.rglob("*") if file.is_file())
         self._arriving = 0
         """Bytes of the uploads that are on their way, as announced."""
         self._lock = Lock()
@@ -53,10 +67,12 @@ class MediaDirectory:
         with self._lock:
             if content.exists():
                 return False
-            self._check_room(media.content_length)
+            self._check_room(media.content_length + RECORD_ROOM)
             _FILES.make_directory(content.parent)
             record = {"contentType": media.content_type, "contentLength": media.content_length}
+            known = _record_of(content).exists()
             _write_record(content, {**record, "sha256": media.sha256.hex()})
+            self._used += 0 if known else RECORD_ROOM
         return True
 
     def record(self, project_id: str, media_id: str) -> Record | None:
@@ -67,9 +83,9 @@ class MediaDirectory:
             return None
 
     def report(self, project_id: str, media_id: str, fields: Record) -> None:
-        """Add to what is known of an announced file."""
+        """Add to what is known of an announced file. Raises AnswerError (404) when nobody announced it."""
         with self._lock:
-            record = self.record(project_id, media_id) or {}
+            record = self._announced(project_id, media_id)
             _write_record(self.content(project_id, media_id), record | fields)
 
     def content(self, project_id: str, media_id: str) -> Path:
@@ -83,9 +99,8 @@ class MediaDirectory:
         """
         content = self.content(project_id, media_id)
         with self._lock:
-            record = self.record(project_id, media_id)
-            if record is None:
-                raise AnswerError(404, {"message": "Media asset not found"})
+            record = self._announced(project_id, media_id)
+            os.utime(_record_of(content))  # it is not abandoned while this arrives
             if not content.exists():
                 self._check_room(record["contentLength"])
             made = Incoming(content, record, self)
@@ -105,9 +120,21 @@ class MediaDirectory:
         with self._lock:
             self._arriving -= announced
 
+    def _announced(self, project_id: str, media_id: str) -> Record:
+        record = self.record(project_id, media_id)
+        if record is None:
+            raise AnswerError(404, {"message": "Media asset not found"})
+        return record
+
     def _check_room(self, size: int) -> None:
-        if self._used + self._arriving + size > self._most:
+        if not self._has_room(size) and time.monotonic() >= self._next_sweep:
+            self._used -= _remove_abandoned(self._path, self._abandoned)
+            self._next_sweep = time.monotonic() + _BETWEEN_SWEEPS
+        if not self._has_room(size):
             raise AnswerError(413, {"message": f"The media directory is full ({self._most} bytes)"})
+
+    def _has_room(self, size: int) -> bool:
+        return self._used + self._arriving + size <= self._most
 
 
 class Incoming:
@@ -156,8 +183,24 @@ def _remove_broken_off(path: Path) -> None:
             upload.unlink(missing_ok=True)
 
 
+def _remove_abandoned(path: Path, seconds: float) -> int:
+    """Remove records older than that which have no content. Returns the bytes they counted for."""
+    freed = 0
+    for record in path.glob("project-*/*.json"):
+        if time.time() - record.stat().st_mtime > seconds and not record.with_suffix("").exists():
+            freed += _room_of(record)
+            record.unlink()
+    return freed
+
+
+def _room_of(file: Path) -> int:
+    size = file.stat().st_size
+    return max(size, RECORD_ROOM) if file.suffix == ".json" else size
+
+
 def _write_record(content: Path, record: Record) -> None:
-    write_whole(_FILES, _record_of(content), msgspec.json.encode(record))
+    cut = {name: record[name][:most] for name, most in _LONGEST.items() if type(record.get(name)) is str}
+    write_whole(_FILES, _record_of(content), msgspec.json.encode(record | cut))
 
 
 def _record_of(content: Path) -> Path:

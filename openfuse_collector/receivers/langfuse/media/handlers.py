@@ -21,7 +21,7 @@ from openfuse_collector.receivers.langfuse.calls import parse_body
 from openfuse_collector.receivers.langfuse.config import MediaConfig
 from openfuse_collector.receivers.langfuse.failures import AnswerError, unfit
 from openfuse_collector.receivers.langfuse.media.announcement import read_announcement
-from openfuse_collector.receivers.langfuse.media.directory import Incoming, MediaDirectory, Record
+from openfuse_collector.receivers.langfuse.media.directory import ABANDONED, Incoming, MediaDirectory, Record
 from openfuse_collector.receivers.langfuse.media.signing import Grant, is_signed, sign
 from openfuse_collector.receivers.langfuse.schemas.fields import OPTIONAL_NUMBER, OPTIONAL_TEXT, Field, integer
 from openfuse_collector.receivers.langfuse.schemas.issues import Issue
@@ -145,7 +145,8 @@ class MediaHandlers:
         """The directory, opened by the first call. Raises AnswerError (404) when media is off."""
         settings = self._settings
         if self._opening is None:
-            make = partial(MediaDirectory, settings.directory, settings.max_total_size)
+            abandoned = max(ABANDONED, settings.url_validity)
+            make = partial(MediaDirectory, settings.directory, settings.max_total_size, abandoned)
             self._opening = asyncio.create_task(asyncio.to_thread(make))
         try:
             return await asyncio.shield(self._opening)
