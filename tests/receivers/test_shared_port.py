@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -10,6 +12,7 @@ import aiohttp
 import pytest
 
 from openfuse_collector.config.types import Address
+from openfuse_collector.journal.record import decode_origin, encode_origin
 from openfuse_collector.receivers.langfuse import FACTORY as LANGFUSE
 from openfuse_collector.receivers.langfuse.config import LangfuseConfig
 from openfuse_collector.receivers.langfuse.receiver import LangfuseReceiver
@@ -22,6 +25,9 @@ from tests.builders import settings
 APP, OTHER = "https://app.example.com", "https://shop.example.org"
 CORS = CorsConfig(allowed_origins=(APP,))
 
+LIMIT = 30
+"""Seconds after which a test that hears nothing fails."""
+
 
 class Intake:
     """Takes everything, and counts it."""
@@ -30,9 +36,11 @@ class Intake:
 
     def __init__(self) -> None:
         self.items = 0
+        self.origins: list[Origin] = []
 
     async def accept(self, origin: Origin, payload: bytes, data: object, items: int) -> None:
         self.items += items
+        self.origins.append(origin)
 
 
 class Both(NamedTuple):
@@ -105,3 +113,61 @@ async def test_answers_carry_the_headers_of_their_path(path: str, origin: str, b
         assert answer.headers.get("Access-Control-Allow-Origin") == (origin if allowed else None)
         credentials = "Access-Control-Allow-Credentials" in answer.headers
         assert credentials == (path in OTLP_PATHS and origin == APP)
+
+
+SPAN = {"traceId": "1" * 32, "spanId": "1" * 16}
+EXPORT = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [SPAN]}]}]}).encode()
+BATCH = json.dumps(
+    {"batch": [{"id": "e", "type": "trace-create", "timestamp": "2026-01-01T00:00:00Z", "body": {"id": "t"}}]}
+).encode()
+INGESTION = "/api/public/ingestion"
+
+
+class RawAnswer(NamedTuple):
+    """What came back over a connection of its own."""
+
+    status: int
+    kind: str
+    body: bytes
+
+
+async def post(both: Both, path: str, body: bytes, *headers: bytes) -> RawAnswer:
+    """POST with header lines as they are: clients of HTTP refuse to send those that are not ASCII."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", both.otlp.ports["http"])
+    lines = [f"POST {path} HTTP/1.1".encode(), b"Host: x", b"Content-Length: %d" % len(body), b"Connection: close"]
+    writer.write(b"\r\n".join([*lines, *headers, b"", body]))
+    async with asyncio.timeout(LIMIT):
+        head, _, rest = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    [kind] = [line.partition(b": ")[2] for line in head.split(b"\r\n") if line.startswith(b"Content-Type: ")]
+    return RawAnswer(int(head.split()[1]), kind.decode(), rest)
+
+
+@pytest.mark.parametrize("header", [b"Authorization: Bearer M\xfcller", b"x-langfuse-sdk-name: caf\xe9"], ids=repr)
+@pytest.mark.parametrize(("path", "body"), [("/v1/traces", EXPORT), (INGESTION, BATCH)])
+async def test_headers_that_are_not_utf8_lose_no_data(header: bytes, path: str, body: bytes, both: Both) -> None:
+    kind = b"Content-Type: application/json"
+    secret = b"" if b"Bearer" in header or path == "/v1/traces" else b"Authorization: Basic cGs6c2s="
+    answer = await post(both, path, body, kind, header, *filter(None, [secret]))
+    assert answer.status in (200, 207) and both.intake.items == 1
+    [origin] = both.intake.origins
+    assert "�" in origin.public_key + origin.sdk_name
+    assert decode_origin(encode_origin(origin)) == origin  # the first thing the journal does with it
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/v1/traces", (b"Content-Type: text/\xff",), 415),
+        ("/v1/traces", (b"Content-Type: application/json", b"Content-Encoding: \xff"), 400),
+        (INGESTION, (b"Content-Type: application/json", b"Content-Encoding: \xff"), 400),
+        ("/nothing", (b"Content-Type: text/\xff",), 404),
+    ],
+)
+async def test_mistakes_that_are_not_utf8_are_named_like_others(
+    path: str, headers: tuple[bytes, ...], status: int, both: Both, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await post(both, path, EXPORT, *headers)
+    assert (answer.status, answer.kind) == (status, "application/json")
+    assert json.loads(answer.body)["message"]
+    assert [record for record in caplog.records if record.exc_info] == []
