@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from openfuse_collector.receivers.langfuse.receiver import LangfuseReceiver
 from openfuse_collector.receivers.otlp import FACTORY as OTLP
 from openfuse_collector.receivers.otlp.config import CorsConfig, HttpConfig, OtlpConfig, Protocols
 from openfuse_collector.receivers.otlp.receiver import OtlpReceiver
+from openfuse_collector.receivers.requests.body import INLINE_INFLATED, _inflating
 from openfuse_collector.signals import Origin, Signal
 from tests.builders import settings
 
@@ -171,3 +173,32 @@ async def test_mistakes_that_are_not_utf8_are_named_like_others(
     assert (answer.status, answer.kind) == (status, "application/json")
     assert json.loads(answer.body)["message"]
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_a_call_that_is_inflated_in_its_thread_is_stored_at_shutdown(both: Both) -> None:
+    """Receivers stop side by side: the guest has nothing of its own to wait for, the port still finishes its calls."""
+    event = {"type": "trace-create", "timestamp": "2026-01-01T00:00:00Z", "body": {"id": "t", "input": "x" * 50_000}}
+    batch = json.dumps({"batch": [{**event, "id": f"e{number}"} for number in range(40)]}).encode()
+    assert len(batch) > INLINE_INFLATED
+    headers = (b"Content-Type: application/json", b"Content-Encoding: gzip")
+    with _inflating:  # whoever inflates waits here
+        call = asyncio.create_task(post(both, INGESTION, gzip.compress(batch, 1), *headers))
+        async with asyncio.timeout(LIMIT):
+            while not both.langfuse._api.threads._threads:
+                await asyncio.sleep(0)
+        langfuse = asyncio.create_task(both.langfuse.shutdown())
+        otlp = asyncio.create_task(both.otlp.shutdown())
+        async with asyncio.timeout(LIMIT):
+            while both.otlp.ports or not both.langfuse._api.stopping:
+                await asyncio.sleep(0)
+        assert not langfuse.done()
+    assert (await call).status == 207 and both.intake.items == 40
+    await asyncio.gather(langfuse, otlp)
+
+
+@pytest.mark.parametrize("path", [INGESTION, "/api/public/scores"])
+async def test_a_call_that_begins_when_the_guest_has_stopped_comes_again(path: str, both: Both) -> None:
+    await both.langfuse.shutdown()
+    answer = await post(both, path, BATCH, b"Content-Type: application/json")
+    assert answer.status == 429 and b"shutting down" in answer.body and both.intake.items == 0
+    assert (await post(both, "/v1/traces", EXPORT, b"Content-Type: application/json")).status == 200
