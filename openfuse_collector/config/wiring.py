@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from openfuse_collector import components
 from openfuse_collector.component import ComponentID, Factory, Kind
 from openfuse_collector.config.ids import PipelineID
-from openfuse_collector.config.nodes import Node, Path, Problem, locate, nearest
+from openfuse_collector.config.nodes import Node, Path, Problem, deepest, locate, nearest, unquoted
 
 if TYPE_CHECKING:
     from openfuse_collector.config.service import PipelineConfig
@@ -60,10 +60,15 @@ def check_wiring(wiring: Wiring, root: Node, reported: set[Path]) -> list[Proble
     spoiled = {path[:length] for path in reported for length in range(len(path) + 1)}
     found = (complaint for rule in RULES for complaint in rule(wiring))
     return [
-        Problem(locate(root, path + below), path, message)
-        for path, message, below in found
-        if not (message.startswith("must ") and path in spoiled)
+        _problem(complaint, root)
+        for complaint in found
+        if not (complaint.message.startswith("must ") and complaint.path in spoiled)
     ]
+
+
+def _problem(complaint: Complaint, root: Node) -> Problem:
+    node, path = deepest(root, complaint.path)
+    return Problem(locate(root, complaint.path + complaint.below), path, unquoted(complaint.message, node))
 
 
 def _something_runs(wiring: Wiring) -> Iterator[Complaint]:

@@ -46,8 +46,10 @@ class MemoryLimiterConfig:
             yield "spike_limit_mib must not be negative"
         mib, percentage = self.limits
         if mib and mib > 0 and self.spike_limit_mib >= mib:
-            yield f"spike_limit_mib must be smaller than limit_mib, which is {mib}"
+            default = "" if self.limit_mib else f", which is {mib} by default"
+            yield f"spike_limit_mib must be smaller than limit_mib{default}"
         if not 0 <= self.spike_limit_percentage <= 100:
             yield "spike_limit_percentage must be between 0 and 100"
         if percentage and percentage > 0 and self.spike_limit_percentage >= percentage:
-            yield f"spike_limit_percentage must be smaller than limit_percentage, which is {percentage}"
+            default = "" if self.limit_percentage else f", which is {percentage} by default"
+            yield f"spike_limit_percentage must be smaller than limit_percentage{default}"
