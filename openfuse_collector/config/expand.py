@@ -53,6 +53,10 @@ class _Place(NamedTuple):
     def shown(self, text: str) -> str:
         return self.written if self.hidden else text
 
+    def said(self, name: str) -> str:
+        """A name behind "the file" and the like."""
+        return f"named in {self.written}" if self.hidden else name
+
     def inside(self, reference: str) -> _Place:
         return self._replace(active=(*self.active, reference))
 
@@ -131,10 +135,8 @@ class _Expansion:
         self._resolved += 1
         if fetch is None:
             valid = ", ".join(_SCHEMES)
-            self._problem(
-                place,
-                f'unknown scheme in "{place.shown(f"${{{scheme}:…}}")}" (valid: {valid}); for a literal $ write $$',
-            )
+            shown = place.shown(f"${{{scheme}:…}}")
+            self._problem(place, f'unknown scheme in "{shown}" (valid: {valid}); for a literal $ write $$')
         elif self._resolved > MAX_REFERENCES:
             if self._resolved == MAX_REFERENCES + 1:
                 self._problem(place, f"more than {MAX_REFERENCES} references were resolved up to here")
@@ -153,31 +155,30 @@ class _Expansion:
         if name in os.environ:
             return self._foreign(f"env:{name}", parse_value(os.environ[name], place.at), place, named=False)
         if default is not None:
-            return self._again(
-                f"env:{rest}", parse_value(default, place.at), place
-            )  # it may name the same variable again
-        shown = place.shown(raw_name)
+            # its own reference: a default may name the same variable again
+            return self._again(f"env:{rest}", parse_value(default, place.at), place)
+        remedy = "" if place.hidden else f", or write ${{env:{raw_name}:-default}}"
         message = (
-            f"the environment variable {shown} is not set and the reference has no default: "
-            f"nothing stands in its place; set it, or write ${{env:{shown}:-default}}"
+            f"the environment variable {place.said(raw_name)} is not set and the reference has no default: "
+            f"nothing stands in its place; set it{remedy}"
         )
         self._warnings.append(Problem(place.at, place.path, message))
         return None
 
     def _file(self, rest: str, place: _Place) -> Node | None:
-        name, shown = self._text(rest, place.inside(rest)), place.shown(rest)
+        name, said = self._text(rest, place.inside(rest)), place.said(rest)
         try:
             text = FilePath(name).read_bytes().decode("utf-8-sig").rstrip("\r\n")
         except OSError as error:
-            self._problem(place, f"the file {shown} cannot be read: {error.strerror or type(error).__name__}")
+            self._problem(place, f"the file {said} cannot be read: {error.strerror or type(error).__name__}")
             return None
         except UnicodeDecodeError as error:
-            self._problem(place, f"the file {shown} is not UTF-8 text (byte {error.start})")
+            self._problem(place, f"the file {said} is not UTF-8 text (byte {error.start})")
             return None
         node = parse_value(text, place.at)
         piece = isinstance(node.value, dict | tuple)  # of configuration: its lines are worth naming
         if piece:
-            node = parse(text, shown, self._problems) or node
+            node = parse(text, place.shown(rest), self._problems) or node
         return self._foreign(f"file:{name}", node, place, named=piece)
 
     def _yaml(self, rest: str, place: _Place) -> Node | None:

@@ -68,7 +68,9 @@ def check_wiring(wiring: Wiring, root: Node, reported: set[Path]) -> list[Proble
 
 def _problem(complaint: Complaint, root: Node) -> Problem:
     node, path = deepest(root, complaint.path)
-    return Problem(locate(root, complaint.path + complaint.below), path, unquoted(complaint.message, node))
+    around, _ = deepest(root, complaint.path[:-1])
+    message = unquoted(complaint.message, node if around.reference is None else around)
+    return Problem(locate(root, complaint.path + complaint.below), path, message)
 
 
 def _something_runs(wiring: Wiring) -> Iterator[Complaint]:
@@ -156,7 +158,7 @@ def _no_circles(wiring: Wiring) -> Iterator[Complaint]:
 
     def follow(pipeline: PipelineID, way: tuple[PipelineID, ...]) -> Iterator[Complaint]:
         if pipeline in way:
-            circle = " -> ".join(str(step) for step in (*way[way.index(pipeline) :], pipeline))
+            circle = " -> ".join(f'"{step}"' for step in (*way[way.index(pipeline) :], pipeline))
             yield Complaint(_path(pipeline), f"connectors form a circle: {circle}")
         elif pipeline not in finished:
             for component in wiring.pipelines[pipeline].exporters:

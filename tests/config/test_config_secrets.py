@@ -142,6 +142,18 @@ def test_what_a_file_holds_is_never_shown(
             'receivers::${env:COMPONENTS}: unknown type: "${env:COMPONENTS}" (valid values: [',
         ),
         (
+            "{connectors: {genai: {}}, service: {pipelines: '${env:PIPELINES}'}}",
+            'service::pipelines::${env:PIPELINES}: connectors form a circle: "${env:PIPELINES}" -> "${env:PIPELINES}"',
+        ),
+        (
+            "extensions: {api_keys: {failure_delay: '${env:OTHER}', file: /x}}",
+            "the environment variable named in ${env:OTHER} is not set and the reference has no default",
+        ),
+        (
+            "extensions: {api_keys: {failure_delay: '${env:FILE}', file: /x}}",
+            "the file named in ${env:FILE} cannot be read: No such file or directory",
+        ),
+        (
             "extensions: {api_keys: {failure_delay: '${env:${env:NAME}}', file: /x}}",
             "the environment variable ${env:NAME} is not set",
         ),
@@ -159,6 +171,9 @@ def test_the_reference_stands_in_the_place_of_the_value(
         "SECONDS": "7321",
         "NAME": "VERYSECRET",
         "PROJECTS": "[{id: a, kyes: [VERYSECRET]}]",
+        "PIPELINES": "{events/VERYSECRET: {receivers: [genai], exporters: [genai]}}",
+        "OTHER": "${env:VERYSECRET}",
+        "FILE": "${file:VERYSECRET}",
         "COMPONENTS": "{VERYSECRET/a: {VERYSECRET: 1}}",
     }.items():
         monkeypatch.setenv(name, text)
