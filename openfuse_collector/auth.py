@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from openfuse_collector.errors import CollectorError
+from openfuse_collector.events.text import clean
 
 DEFAULT_PROJECT = "default"
 LONGEST_KEY = 256
@@ -93,12 +94,12 @@ def credentials_of(headers: Mapping[str, str]) -> Credentials:
 
 
 class OpenDoor:
-    """Everyone is the default project, whatever the credentials. The public key is taken down as stated."""
+    """Everyone is the default project, whatever the credentials. The public key is taken down as stated, if need be cleaned."""
 
     def authenticate(self, headers: Mapping[str, str]) -> Identity:
         """Never raises."""
         try:
-            return Identity(DEFAULT_PROJECT, credentials_of(headers).public_key[:LONGEST_KEY])
+            return Identity(DEFAULT_PROJECT, clean(credentials_of(headers).public_key[:LONGEST_KEY]))
         except AuthError:
             return Identity(DEFAULT_PROJECT)
 

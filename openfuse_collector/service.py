@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from threading import Event
 
@@ -116,9 +116,10 @@ class Service:
         journal = Journal.open(journal_config(self._config), self._metrics, self._log, decode=decode, files=disk())
         self._instance = journal.instance
         self._memory.on_pressure.append(journal.drop_cache)
+        interval = self._config.service.memory_limiter.check_interval
         watches = (
-            asyncio.create_task(watch_loop(self._metrics)),
-            asyncio.create_task(self._memory.watch(self._config.service.memory_limiter.check_interval)),
+            asyncio.create_task(self._watch("event loop", watch_loop(self._metrics))),
+            asyncio.create_task(self._watch("memory limiter", self._memory.watch(interval))),
         )
         try:
             await self._begin(journal, began)
@@ -192,8 +193,15 @@ class Service:
         for extension in reversed(self._extensions.values()):
             await stop_component(extension)
 
+    async def _watch(self, what: str, watch: Coroutine[None, None, None]) -> None:
+        """What goes on until it is cancelled; when it fails somebody is told."""
+        try:
+            await watch
+        except Exception:
+            self._crashed(what)
+
     def _crashed(self, what: str) -> None:
-        """A thread has ended that should not have: say so where somebody looks. Called on that thread."""
+        """A thread or a watch has ended that should not have: say so where somebody looks. Called there, while the error is handled."""
         self._log.exception("not well any more: restart the collector, nothing acknowledged is lost", what=what)
         self._health.fail()
 

@@ -1,7 +1,8 @@
 """References in values: `${env:NAME:-default}`, `${NAME}`, `${file:path}`, `${yaml:text}`; `$$` is a literal `$`.
 
 A reference that is the whole value takes the type its text has as YAML and may be a map or a list; inside a longer text
-it is text. What a reference yields is expanded again. References and environment variables never show in messages by their value.
+it is text. What a reference yields is expanded again. What variables and files hold never shows in messages, which name the reference:
+the nodes that came from one know it (`Node.reference`), and what is wrong inside of a value is said of the reference that led there.
 """
 
 from __future__ import annotations
@@ -36,9 +37,25 @@ class _Place(NamedTuple):
     at: Position
     path: Path
     active: tuple[str, ...] = ()
+    written: str = ""
+    """The reference being resolved, as it stands in the configuration."""
+    hidden: bool = False
+    """Inside of what `written` yields, which messages must not show."""
+    named: bool = True
+    """Whether the names of maps may be shown: those of a variable have no lines, and are part of its value."""
 
     def below(self, key: str, child: Node) -> _Place:
-        return self._replace(at=child.at, path=(*self.path, key))
+        return self._replace(at=child.at, path=(*self.path, key)) if self.named else self
+
+    def reference(self, text: str) -> _Place:
+        return self if self.hidden else self._replace(written=f"${{{text}}}")
+
+    def shown(self, text: str) -> str:
+        return self.written if self.hidden else text
+
+    def said(self, name: str) -> str:
+        """A name behind "the file" and the like."""
+        return f"named in {self.written}" if self.hidden else name
 
     def inside(self, reference: str) -> _Place:
         return self._replace(active=(*self.active, reference))
@@ -74,16 +91,18 @@ class _Expansion:
         self._resolved = 0
 
     def node(self, node: Node, place: _Place) -> Node:
+        if node.reference is not None and not place.hidden:
+            place = place._replace(written=node.reference, hidden=True)
         if isinstance(node.value, str):
             return self._string(node, place) if "$" in node.value else node
         text = self._text(node.text, place) if node.text and "$" in node.text else node.text
         if isinstance(node.value, dict):
             children = {key: self.node(child, place.below(key, child)) for key, child in node.value.items()}
-            return Node(children, node.at, text)
+            return Node(children, node.at, text, node.reference)
         if isinstance(node.value, tuple):
             items = (self.node(child, place.below(str(index), child)) for index, child in enumerate(node.value))
-            return Node(tuple(items), node.at, text)
-        return Node(node.value, node.at, text)
+            return Node(tuple(items), node.at, text, node.reference)
+        return Node(node.value, node.at, text, node.reference)
 
     def _string(self, node: Node, place: _Place) -> Node:
         """A text with references. Its original writing (`node.text`) differs from its value when YAML folded it."""
@@ -93,7 +112,7 @@ class _Expansion:
             return self._resolve(references[0], place).moved(node.at)
         text = self._join(pieces, place)
         written = text if node.text in (None, node.value) else self._text(str(node.text), place)
-        return Node(text, node.at, written)
+        return Node(text, node.at, written, place.shown(str(node.value)) if references else node.reference)
 
     def _text(self, text: str, place: _Place) -> str:
         return self._join(self._pieces(text, place), place)
@@ -110,13 +129,14 @@ class _Expansion:
 
     def _resolve(self, reference: Reference, place: _Place) -> Node:
         """What a reference stands for, itself expanded; null after a problem."""
-        nothing = Node(None, place.at)
+        nothing, place = Node(None, place.at), place.reference(reference.text)
         scheme, rest = _split_scheme(reference.text)
         fetch = _SCHEMES.get(scheme)
         self._resolved += 1
         if fetch is None:
             valid = ", ".join(_SCHEMES)
-            self._problem(place, f'unknown scheme in "${{{scheme}:…}}" (valid: {valid}); for a literal $ write $$')
+            shown = place.shown(f"${{{scheme}:…}}")
+            self._problem(place, f'unknown scheme in "{shown}" (valid: {valid}); for a literal $ write $$')
         elif self._resolved > MAX_REFERENCES:
             if self._resolved == MAX_REFERENCES + 1:
                 self._problem(place, f"more than {MAX_REFERENCES} references were resolved up to here")
@@ -130,40 +150,48 @@ class _Expansion:
         raw_name, default = _split_default(rest)
         name = self._text(raw_name, place.inside(rest))
         if not _NAME.fullmatch(name):
-            self._problem(place, f'"{name}" is not the name of an environment variable')
+            self._problem(place, f'"{place.shown(raw_name)}" is not the name of an environment variable')
             return None
-        text = os.environ.get(name, default)
-        if text is None:
-            message = (
-                f"the environment variable {name} is not set and the reference has no default: "
-                f"nothing stands in its place; set it, or write ${{env:{name}:-default}}"
-            )
-            self._warnings.append(Problem(place.at, place.path, message))
-            return None
-        uri = f"env:{name}" if name in os.environ else f"env:{rest}"  # a default may name the same variable again
-        return self._again(uri, parse_value(text, place.at), place)
+        if name in os.environ:
+            return self._foreign(f"env:{name}", parse_value(os.environ[name], place.at), place, named=False)
+        if default is not None:
+            # its own reference: a default may name the same variable again
+            return self._again(f"env:{rest}", parse_value(default, place.at), place)
+        remedy = "" if place.hidden else f", or write ${{env:{raw_name}:-default}}"
+        message = (
+            f"the environment variable {place.said(raw_name)} is not set and the reference has no default: "
+            f"nothing stands in its place; set it{remedy}"
+        )
+        self._warnings.append(Problem(place.at, place.path, message))
+        return None
 
     def _file(self, rest: str, place: _Place) -> Node | None:
-        name = self._text(rest, place.inside(rest))
+        name, said = self._text(rest, place.inside(rest)), place.said(rest)
         try:
             text = FilePath(name).read_bytes().decode("utf-8-sig").rstrip("\r\n")
         except OSError as error:
-            self._problem(place, f"the file {name} cannot be read: {error.strerror or error}")
+            self._problem(place, f"the file {said} cannot be read: {error.strerror or type(error).__name__}")
             return None
         except UnicodeDecodeError as error:
-            self._problem(place, f"the file {name} is not UTF-8 text (byte {error.start})")
+            self._problem(place, f"the file {said} is not UTF-8 text (byte {error.start})")
             return None
         node = parse_value(text, place.at)
-        if isinstance(node.value, dict | tuple):  # a piece of configuration: its lines are worth naming
-            node = parse(text, name, self._problems) or node
-        return self._again(f"file:{name}", node, place)
+        piece = isinstance(node.value, dict | tuple)  # of configuration: its lines are worth naming
+        if piece:
+            node = parse(text, place.shown(rest), self._problems) or node
+        return self._foreign(f"file:{name}", node, place, named=piece)
 
     def _yaml(self, rest: str, place: _Place) -> Node | None:
         return self._again(f"yaml:{rest}", parse_value(rest, place.at), place)
 
+    def _foreign(self, uri: str, node: Node, place: _Place, *, named: bool) -> Node | None:
+        """What a variable or a file holds; `named` says whether names in it may be shown."""
+        expanded = self._again(uri, node, place._replace(hidden=True, named=named))
+        return expanded and expanded.referred(place.written, names=not named)
+
     def _again(self, uri: str, node: Node, place: _Place) -> Node | None:
         if uri in place.active:
-            self._problem(place, f"{uri} refers to itself")
+            self._problem(place, f"{place.written} refers to itself")
             return None
         return self.node(node, place.inside(uri))
 

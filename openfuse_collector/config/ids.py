@@ -24,27 +24,31 @@ class PipelineID(NamedTuple):
         return f"{self.signal}/{self.name}" if self.name else str(self.signal)
 
 
-def parse_component_id(text: str) -> ComponentID:
-    """The id a user wrote. Raises ValueError."""
-    kind, name = _halves(text)
+def parse_component_id(text: str, shown: str = "") -> ComponentID:
+    """The id a user wrote. Raises ValueError, which quotes it, or what is `shown` instead of it."""
+    kind, name = _halves(text, shown)
     if not _TYPE.fullmatch(kind):
-        raise ValueError(f'"{kind}" is not a component type: letters, digits and _, a letter first, at most 63')
+        raise ValueError(
+            f'"{shown or kind}" is not a component type: letters, digits and _, a letter first, at most 63'
+        )
     return ComponentID(kind, name)
 
 
-def parse_pipeline_id(text: str) -> PipelineID:
-    """The id a user wrote. Raises ValueError."""
-    signal, name = _halves(text)
+def parse_pipeline_id(text: str, shown: str = "") -> PipelineID:
+    """The same for a pipeline."""
+    signal, name = _halves(text, shown)
     if signal not in list(Signal):
         valid = ", ".join(Signal)
-        raise ValueError(f'unknown signal "{signal}" (valid values: [{valid}]){nearest(signal, list(Signal))}')
+        raise ValueError(f'unknown signal "{shown or signal}" (valid values: [{valid}]){nearest(signal, list(Signal))}')
     return PipelineID(Signal(signal), name)
 
 
-def _halves(text: str) -> tuple[str, str]:
+def _halves(text: str, shown: str) -> tuple[str, str]:
     first, slash, name = (part.strip() for part in text.partition("/"))
     if not first or (slash and not name):
-        raise ValueError(f'"{text}" is not an id: the part {"behind" if first else "before"} the / is empty')
+        raise ValueError(f'"{shown or text}" is not an id: the part {"behind" if first else "before"} the / is empty')
     if len(name) > _MAX_NAME or any(category(character)[0] in "ZCS" for character in name):
-        raise ValueError(f"the name in {text!a:.80} is too long or has spaces, control characters or symbols in it")
+        raise ValueError(
+            f"the name in {shown or text!a:.80} is too long or has spaces, control characters or symbols in it"
+        )
     return first, name

@@ -52,8 +52,8 @@ def _unquote(node: Node) -> str:
     return ": take away the quotes" if isinstance(node.value, str) and node.value.lstrip("+-").isdigit() else ""
 
 
-def _parsed(parse: Callable[[str], Any]) -> Reader:
-    return lambda node: parse(read_text(node).strip())
+def _parsed(parse: Callable[[str, str], Any]) -> Reader:
+    return lambda node: parse(read_text(node).strip(), node.reference or "")
 
 
 SCALARS: dict[Any, Reader] = {

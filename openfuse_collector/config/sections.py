@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from openfuse_collector import components
 from openfuse_collector.component import ComponentID, Factory, Kind
 from openfuse_collector.config.ids import parse_component_id
-from openfuse_collector.config.nodes import Node, Problem
+from openfuse_collector.config.nodes import Node, Problem, unquoted
 from openfuse_collector.config.unmarshal import unmarshal
 from openfuse_collector.errors import ConfigError
 
@@ -30,31 +30,19 @@ def read_section(kind: Kind, node: Node, problems: list[Problem]) -> Section:
         problems.append(Problem(node.at, (kind.value,), f"expected a map of components, got {node.shape}"))
         return section
     for name, body in node.value.items():
+        path = (kind.value, node.called(name))
         try:
-            component = parse_component_id(name)
+            component = parse_component_id(name, node.reference or "")
+            path = (kind.value, node.called(str(component)))
             if component in section.factories:
                 raise ValueError(f'duplicate of "{component}"')
-        except ValueError as error:
-            problems.append(Problem(body.at, (kind.value, name), str(error)))
+            section.factories[component] = None
+            section.factories[component] = factory = components.factory(kind, component.type)
+        except (ValueError, ConfigError) as error:
+            problems.append(Problem(body.at, path, unquoted(str(error), Node(None, body.at, name, node.reference))))
             continue
-        section.factories[component] = _factory(kind, component, body, problems)
-        _read_body(kind, component, body, section, problems)
+        config, mistakes = unmarshal(body, factory.config, path)
+        problems += mistakes
+        if config is not None:
+            section.configs[component] = config
     return section
-
-
-def _factory(kind: Kind, component: ComponentID, body: Node, problems: list[Problem]) -> Factory | None:
-    try:
-        return components.factory(kind, component.type)
-    except ConfigError as error:
-        problems.append(Problem(body.at, (kind.value, str(component)), str(error)))
-        return None
-
-
-def _read_body(kind: Kind, component: ComponentID, body: Node, section: Section, problems: list[Problem]) -> None:
-    factory = section.factories[component]
-    if factory is None:
-        return
-    config, mistakes = unmarshal(body, factory.config, (kind.value, str(component)))
-    problems += mistakes
-    if config is not None:
-        section.configs[component] = config

@@ -68,7 +68,8 @@ def _read_env(name: str, problems: list[Problem]) -> Node | None:
     if text is None:
         problems.append(Problem(Position(f"env:{name}"), (), "the environment variable is not set"))
         return None
-    return parse(text, f"env:{name}", problems)
+    node = parse(text, f"env:{name}", problems)
+    return node and node.referred(f"${{env:{name}}}", names=False)  # its lines can be named, and the settings in them
 
 
 def _read_yaml(text: str, problems: list[Problem]) -> Node | None:

@@ -1,4 +1,7 @@
-"""Scalar types a component's config may use; `parse` reads what a user wrote, or raises ValueError with a sentence."""
+"""Scalar types a component's config may use; `parse` reads what a user wrote, or raises ValueError with a sentence.
+
+The sentence quotes what was written, or what is given as `shown` instead: what came from a variable may be a secret.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +31,17 @@ class Duration(float):
     """Seconds, written like Go durations: `200ms`, `5s`, `1h30m`; days as well, `30d`; a bare `0` is fine."""
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, shown: str = "") -> Self:
         """Seconds, exact to the nanosecond."""
+        shown = shown or text
         if _DURATION.fullmatch(text):
             parts = _DURATION_PART.findall(text)
             return cls(sum(round(float(number) * _NANOSECONDS[unit]) for number, unit in parts) / 1e9)
         if not _NUMBER.fullmatch(text):
             units = "ns, us, ms, s, m, h, d"
-            raise ValueError(f'"{text}" is not a duration: write a number and a unit ({units}), like 200ms or 1h30m')
+            raise ValueError(f'"{shown}" is not a duration: write a number and a unit ({units}), like 200ms or 1h30m')
         if float(text):
-            raise ValueError(f"a duration needs a unit: write {text}s for seconds or {text}ms for milliseconds")
+            raise ValueError(f"a duration needs a unit: write {shown}s for seconds or {shown}ms for milliseconds")
         return cls(0)
 
     def written(self) -> str:
@@ -58,13 +62,15 @@ class Size(int):
     """Bytes, written `64MiB`, `1.5GB` or a plain number."""
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, shown: str = "") -> Self:
         """Bytes; the letters of the unit may be of either case."""
         match = _SIZE.fullmatch(text)
         unit = _BYTES_FOLDED.get((match[2] or "B").lower()) if match else None
         if match is None or unit is None:
             valid = ", ".join(_BYTES)
-            raise ValueError(f'"{text}" is not a size: write bytes, or a number and a unit ({valid}), like 64MiB')
+            raise ValueError(
+                f'"{shown or text}" is not a size: write bytes, or a number and a unit ({valid}), like 64MiB'
+            )
         return cls(round(float(match[1]) * unit) if "." in match[1] else int(match[1]) * unit)
 
     def written(self) -> str | int:
@@ -94,13 +100,13 @@ class Address(str):
     """`host:port`; a bare `:4317` means every interface."""
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, shown: str = "") -> Self:
         """The address as written, once it has a port and a host that can be told from it."""
         match = _ADDRESS.fullmatch(text)
         if match is None:
-            raise ValueError(f'"{text}" is not an address: write host:port, like localhost:4317 or [::1]:4317')
+            raise ValueError(f'"{shown or text}" is not an address: write host:port, like localhost:4317 or [::1]:4317')
         if int(match[2]) > 65535:
-            raise ValueError(f'"{text}" has no valid port: {match[2]} is above 65535')
+            raise ValueError(f'"{shown or text}" has no valid port: it is above 65535')
         return cls(text)
 
     @property

@@ -13,7 +13,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from openfuse_collector.config.nodes import Node, Path, Problem, locate, nearest
+from openfuse_collector.config.nodes import Node, Path, Problem, locate, nearest, unquoted
 from openfuse_collector.config.scalars import SCALARS, TEXTUAL, read_text
 
 T = TypeVar("T")
@@ -111,7 +111,7 @@ class _Reading:
             return self._fail(node, path, f"expected a map, got {node.shape}")
         known, given = keys(cls), node.value
         for name in (name for name in given if name not in known):
-            self._fail(given[name], (*path, name), f"unknown key{_instead(name, known)}")
+            self._fail(given[name], (*path, node.called(name)), f"unknown key{_instead(name, known)}")
         written = [(name, key) for name, key in known.items() if name in given]
         read = {key.field: self._setting(given[name], key, (*path, name), defaults) for name, key in written}
         filled = {field: value for field, value in read.items() if value is not _FAILED}
@@ -144,7 +144,7 @@ class _Reading:
     def _check(self, value: Any, node: Node, path: Path) -> None:
         """Runs `validate`. A sentence that begins with a key is placed on the line of that key."""
         for message in getattr(value, "validate", _no_problems)():
-            self.problems.append(Problem(locate(node, (message.split(" ", 1)[0],)), path, message))
+            self.problems.append(Problem(locate(node, (message.split(" ", 1)[0],)), path, unquoted(message, node)))
 
     def _check_defaults(self, value: Any, node: Node, path: Path) -> None:
         """A section nobody wrote must be usable too."""
@@ -159,7 +159,7 @@ class _Reading:
         if make is dict:
             return self._mapping(node, arguments[0], arguments[1], path)
         if not isinstance(node.value, tuple):
-            remedy = f": write [{node.text}]" if node.text else ""
+            remedy = f": write [{node.reference or node.text}]" if node.text else ""
             return self._fail(node, path, f"expected a list, got {node.shape}{remedy}")
         items = (self.value(item, arguments[0], (*path, str(index))) for index, item in enumerate(node.value))
         return make(item for item in items if item is not _FAILED)
@@ -169,12 +169,13 @@ class _Reading:
             return self._fail(node, path, f"expected a map, got {node.shape}")
         result: dict[Any, Any] = {}
         for name, child in node.value.items():
-            key = self._scalar(Node(name, child.at, name), key_hint, (*path, name))
+            below = (*path, node.called(name))
+            key = self._scalar(Node(name, child.at, name, node.reference), key_hint, below)
             if key is _FAILED:
                 continue
             if key in result:
-                self._fail(child, (*path, name), f'duplicate of "{key}"')
-            value = self.value(child, hint, (*path, name))
+                self._fail(child, below, f'duplicate of "{node.reference or key}"')
+            value = self.value(child, hint, below)
             if value is not _FAILED:
                 result[key] = value
         return result
@@ -233,7 +234,7 @@ def _shaped_like(hint: Any, node: Node) -> bool:
 def _choice(node: Node, options: Mapping[str, Any]) -> Any:
     text = read_text(node)
     if text not in options:
-        raise ValueError(f'"{text}" is not one of {", ".join(options)}{nearest(text, options)}')
+        raise ValueError(f'"{node.reference or text}" is not one of {", ".join(options)}{nearest(text, options)}')
     return options[text]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from openfuse_collector import components
 from openfuse_collector.component import ComponentID, Factory, Kind
 from openfuse_collector.config.ids import PipelineID
-from openfuse_collector.config.nodes import Node, Path, Problem, locate, nearest
+from openfuse_collector.config.nodes import Node, Path, Problem, deepest, locate, nearest, unquoted
 
 if TYPE_CHECKING:
     from openfuse_collector.config.service import PipelineConfig
@@ -60,10 +60,17 @@ def check_wiring(wiring: Wiring, root: Node, reported: set[Path]) -> list[Proble
     spoiled = {path[:length] for path in reported for length in range(len(path) + 1)}
     found = (complaint for rule in RULES for complaint in rule(wiring))
     return [
-        Problem(locate(root, path + below), path, message)
-        for path, message, below in found
-        if not (message.startswith("must ") and path in spoiled)
+        _problem(complaint, root)
+        for complaint in found
+        if not (complaint.message.startswith("must ") and complaint.path in spoiled)
     ]
+
+
+def _problem(complaint: Complaint, root: Node) -> Problem:
+    node, path = deepest(root, complaint.path)
+    around, _ = deepest(root, complaint.path[:-1])
+    message = unquoted(complaint.message, node if around.reference is None else around)
+    return Problem(locate(root, complaint.path + complaint.below), path, message)
 
 
 def _something_runs(wiring: Wiring) -> Iterator[Complaint]:
@@ -151,7 +158,7 @@ def _no_circles(wiring: Wiring) -> Iterator[Complaint]:
 
     def follow(pipeline: PipelineID, way: tuple[PipelineID, ...]) -> Iterator[Complaint]:
         if pipeline in way:
-            circle = " -> ".join(str(step) for step in (*way[way.index(pipeline) :], pipeline))
+            circle = " -> ".join(f'"{step}"' for step in (*way[way.index(pipeline) :], pipeline))
             yield Complaint(_path(pipeline), f"connectors form a circle: {circle}")
         elif pipeline not in finished:
             for component in wiring.pipelines[pipeline].exporters:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from openfuse_collector.config.types import Duration
 
+DEFAULT_MIB = 1024
+DEFAULT_PERCENTAGE = 75
+"""Without any limit set: as much as a busy collector uses, and never all of a small container."""
+
 
 @dataclass(frozen=True)
 class MemoryLimiterConfig:
@@ -19,9 +23,16 @@ class MemoryLimiterConfig:
     limit_percentage: int | None = None
     """The limit as a share of the memory there is. Where both are given the smaller one counts."""
     spike_limit_mib: int = 0
-    """Room kept for what is under way already. 0 and no percentage: a fifth of the limit."""
+    """Room kept for what is under way already, smaller than the limit. 0 and no percentage: a fifth of the limit."""
     spike_limit_percentage: int = 0
     """The same as a share of the memory there is."""
+
+    @property
+    def limits(self) -> tuple[int | None, int | None]:
+        """The limit in MiB and as a percentage, the defaults where neither is set."""
+        if self.limit_mib is None and self.limit_percentage is None:
+            return DEFAULT_MIB, DEFAULT_PERCENTAGE
+        return self.limit_mib, self.limit_percentage
 
     def validate(self) -> Iterator[str]:
         """One sentence per mistake on this level."""
@@ -33,9 +44,12 @@ class MemoryLimiterConfig:
             yield "limit_percentage must be between 1 and 100"
         if self.spike_limit_mib < 0:
             yield "spike_limit_mib must not be negative"
-        if self.limit_mib and self.limit_mib > 0 and self.spike_limit_mib >= self.limit_mib:
-            yield "spike_limit_mib must be smaller than limit_mib"
+        mib, percentage = self.limits
+        if mib and mib > 0 and self.spike_limit_mib >= mib:
+            default = "" if self.limit_mib else f", which is {mib} by default"
+            yield f"spike_limit_mib must be smaller than limit_mib{default}"
         if not 0 <= self.spike_limit_percentage <= 100:
             yield "spike_limit_percentage must be between 0 and 100"
-        if self.limit_percentage and self.spike_limit_percentage >= self.limit_percentage:
-            yield "spike_limit_percentage must be smaller than limit_percentage"
+        if percentage and percentage > 0 and self.spike_limit_percentage >= percentage:
+            default = "" if self.limit_percentage else f", which is {percentage} by default"
+            yield f"spike_limit_percentage must be smaller than limit_percentage{default}"

@@ -97,8 +97,11 @@ class MemoryLimiter:
         while self.limits is not None:
             try:
                 await self._look(self.limits)
-            except OSError as error:  # out of file handles, for one
-                self._log.warning("unknown", "memory cannot be measured, will try again", error=str(error))
+            except (
+                Exception
+            ) as error:  # out of file handles, of threads, of memory: what was short must not be for ever
+                trouble = f"{type(error).__name__}: {error}"
+                self._log.warning("trouble", "memory cannot be measured or given back, will try again", error=trouble)
             await asyncio.sleep(interval)
 
     async def _look(self, limits: Limits) -> None:

@@ -86,11 +86,18 @@ def _members(body: bytes, wbits: int) -> Iterator[bytes]:
                 raise EOFError("it ends too early")
             data = body[position : position + _SLICE]
             position += len(data)
-            while data and not stream.eof:
-                if piece := stream.decompress(data, _PIECE):
-                    yield piece
-                data = stream.unconsumed_tail
+            yield from _inflated(stream, data)
         position -= len(stream.unused_data)
+
+
+def _inflated(stream: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """All that zlib makes of some input. Behind a full piece it may hold more, also when it has taken all of the input."""
+    full = True
+    while not stream.eof and (full or stream.unconsumed_tail):
+        piece = stream.decompress(data, _PIECE)
+        if piece:
+            yield piece
+        full, data = len(piece) == _PIECE, stream.unconsumed_tail
 
 
 def _frames(body: bytes) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from openfuse_collector.auth import AuthError, ForbiddenError
 from openfuse_collector.errors import PermanentError, RetryableError
+from openfuse_collector.events.text import clean
 from openfuse_collector.pdata.errors import DeadlineError, TooLargeError, TooManyError
 
 RETRY_AFTER = 1.0
@@ -26,6 +27,7 @@ class Failure(NamedTuple):
     """google.rpc.Code, which is also the gRPC status code."""
     http: int
     message: str
+    """Without lone surrogates: neither encoding has room for them."""
     after: float | None = None
     """Seconds after which to try again; None means never."""
     outcome: str = "failure"
@@ -98,13 +100,13 @@ def failure_of(error: BaseException) -> Failure:
         return Failure(Code.INTERNAL, 500, f"internal error ({type(error).__name__}), see the log of the collector")
     if isinstance(error, RetryableError):
         after = RETRY_AFTER if error.after is None else error.after
-        return Failure(rule.code, rule.http, str(error), after, "refused")
-    return Failure(rule.code, rule.http, str(error))
+        return Failure(rule.code, rule.http, clean(str(error)), after, "refused")
+    return Failure(rule.code, rule.http, clean(str(error)))
 
 
 def http_failure(status: int, message: str) -> Failure:
-    """An answer HTTP itself asks for: no such path, wrong method, wrong media type."""
-    return Failure(_HTTP_CODES.get(status, Code.UNKNOWN), status, message)
+    """An answer HTTP itself asks for: no such path, wrong method, wrong media type. The message may quote the request."""
+    return Failure(_HTTP_CODES.get(status, Code.UNKNOWN), status, clean(message))
 
 
 def retry_info(after: float) -> RetryInfo:

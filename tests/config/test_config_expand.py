@@ -127,7 +127,7 @@ def test_an_unset_variable_is_a_warning_and_null() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("${env:LOOP_A}", "c.yaml:1: a: env:LOOP_A refers to itself"),
+        ("${env:LOOP_A}", "c.yaml:1: a: ${env:LOOP_A} refers to itself"),
         ("${env:1X}", 'c.yaml:1: a: "1X" is not the name of an environment variable'),
         ("${A-B}", 'c.yaml:1: a: "A-B" is not the name of an environment variable'),
         (

@@ -149,12 +149,12 @@ T, E = "service.pipelines.traces", "service.pipelines.events"
             (f"{E}.exporters=[outbound, turn]",),
             [
                 'service::pipelines::events::exporters: connector "turn" does not fit: it takes traces, not events',
-                "service::pipelines::events: connectors form a circle: events -> events",
+                'service::pipelines::events: connectors form a circle: "events" -> "events"',
             ],
         ),
         (
             ("connectors.loop=", f"{T}.exporters=[turn, loop]", f"{T}.receivers=[inbound, loop]"),
-            ["service::pipelines::traces: connectors form a circle: traces -> traces"],
+            ['service::pipelines::traces: connectors form a circle: "traces" -> "traces"'],
         ),
         (
             ("connectors.turn/x=", "exporters.turn/x="),
@@ -209,7 +209,7 @@ service:
     traces/2: {receivers: [loop], exporters: [loop/2, any]}
 """
     assert mistakes(f"yaml:{text}") == [
-        "yaml:6: service::pipelines::traces: connectors form a circle: traces -> traces/2 -> traces"
+        'yaml:6: service::pipelines::traces: connectors form a circle: "traces" -> "traces/2" -> "traces"'
     ]
 
 

@@ -90,7 +90,7 @@ def test_the_extension_inflates_in_every_store() -> None:
         (ScoreConfigEntry("i", "", "TEXT"), ["name must not be empty"]),
         (
             ScoreConfigEntry("i", "n", "NUMERIC", min_value=2, max_value=1),
-            ["min_value must not be above max_value: 2 > 1"],
+            ["min_value must not be above max_value"],
         ),
         (ScoreConfigEntry("i", "n", "TEXT", max_value=1), ["min_value and max_value have no meaning for TEXT"]),
         (ScoreConfigEntry("i", "n", "CATEGORICAL"), ["categories must be set for CATEGORICAL, and for nothing else"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 from structlog import wrap_logger
@@ -102,15 +102,16 @@ async def test_one_line_is_written_however_long_it_lasts() -> None:
     assert metric(machine.metrics, "openfuse_memory_reclaims_total") >= 1
 
 
-async def test_memory_that_cannot_be_measured_for_a_moment_is_measured_again() -> None:
+@pytest.mark.parametrize("trouble", [OSError(24, "Too many open files"), MemoryError(), RuntimeError("unforeseen")])
+async def test_memory_that_cannot_be_measured_for_a_moment_is_measured_again(trouble: Exception) -> None:
     """Out of file handles, /proc cannot be read: what was short then must not be short for ever."""
     machine = Machine(SOFT + 1)
-    answers = iter([SOFT + 1, SOFT + 1, OSError(24, "Too many open files"), 400])
+    answers = iter([SOFT + 1, SOFT + 1, trouble, 400])
     measured = asyncio.Event()
 
     def read() -> int:
         answer = next(answers, None)
-        if isinstance(answer, OSError):
+        if isinstance(answer, Exception):
             raise answer
         if answer is None:
             measured.set()
@@ -122,3 +123,26 @@ async def test_memory_that_cannot_be_measured_for_a_moment_is_measured_again() -
         await measured.wait()
     watch.cancel()
     assert not machine.limiter.pressed
+
+
+async def test_memory_that_cannot_be_given_back_is_still_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short of memory, or at the limit of its control group, a process may get no thread to give memory back on."""
+    machine, refused = Machine(HARD + 1), asyncio.Event()
+
+    def start(thread: Thread) -> None:
+        refused.set()
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Thread, "start", start)
+    watch = asyncio.create_task(machine.limiter.watch(0.0))
+    async with asyncio.timeout(30):
+        await refused.wait()
+        machine.rss = 100
+        while machine.limiter.pressed:
+            assert not watch.done()
+            await asyncio.sleep(0)
+    monkeypatch.undo()
+    watch.cancel()
+    assert machine.limiter.fits(10)
+    [line] = [entry for entry in machine.logs.entries if "will try again" in entry["event"]]
+    assert "new thread" in line["error"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from openfuse_collector.errors import ConfigError
 from openfuse_collector.memory import Limits, MemoryLimiterConfig, limits_of
 from openfuse_collector.memory.available import available_memory, physical_memory
 
@@ -86,6 +87,9 @@ def test_this_machine_has_memory() -> None:
         ({"limit_mib": 500, "spike_limit_mib": 200}, GIB, Limits(300 * MIB, 500 * MIB)),
         ({"limit_percentage": 50, "spike_limit_percentage": 25}, GIB, Limits(256 * MIB, 512 * MIB)),
         ({"limit_mib": 0}, GIB, None),
+        ({"limit_mib": 0, "spike_limit_mib": 1200}, GIB, None),
+        ({"spike_limit_mib": 1023}, 64 * GIB, Limits(MIB, 1024 * MIB)),
+        ({"limit_mib": 512, "spike_limit_percentage": 25}, GIB, Limits(256 * MIB, 512 * MIB)),
     ],
 )
 def test_limits(settings: dict[str, int], available: int, expected: Limits | None) -> None:
@@ -100,9 +104,33 @@ def test_limits(settings: dict[str, int], available: int, expected: Limits | Non
         ({"limit_mib": -1}, "limit_mib"),
         ({"limit_percentage": 101}, "limit_percentage"),
         ({"limit_mib": 100, "spike_limit_mib": 100}, "spike_limit_mib"),
+        ({"spike_limit_mib": 1024}, "spike_limit_mib"),
+        ({"spike_limit_mib": 1200}, "spike_limit_mib"),
+        ({"spike_limit_percentage": 75}, "spike_limit_percentage"),
         ({"limit_percentage": 50, "spike_limit_percentage": 60}, "spike_limit_percentage"),
         ({"check_interval": 0}, "check_interval"),
     ],
 )
 def test_mistakes_are_named(settings: dict[str, int], complaint: str) -> None:
     assert [sentence.split()[0] for sentence in MemoryLimiterConfig(**settings).validate()] == [complaint]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "available", "told"),
+    [
+        ({"limit_mib": 512, "spike_limit_percentage": 25}, 32 * GIB, ("512 MiB", "8192 MiB", "spike_limit_percentage")),
+        ({"limit_mib": 512, "spike_limit_percentage": 25}, 2 * GIB, ("512 MiB", "spike_limit_percentage")),
+        ({"limit_percentage": 50, "spike_limit_mib": 1000}, 2000 * MIB, ("1000 MiB", "spike_limit_mib")),
+        ({"spike_limit_mib": 1000}, GIB, ("768 MiB", "1000 MiB", "spike_limit_mib")),
+        ({"limit_mib": 1000, "limit_percentage": 10, "spike_limit_mib": 900}, GIB, ("102 MiB", "900 MiB")),
+    ],
+)
+def test_room_that_is_not_smaller_than_the_limit_is_an_error_where_the_memory_is_known(
+    settings: dict[str, int], available: int, told: tuple[str, ...]
+) -> None:
+    """Nothing would ever be taken."""
+    config = MemoryLimiterConfig(**settings)  # type: ignore[arg-type]
+    assert list(config.validate()) == []
+    with pytest.raises(ConfigError, match="service::memory_limiter") as error:
+        limits_of(config, available)
+    assert all(words in str(error.value) for words in told) and "leave" in str(error.value)

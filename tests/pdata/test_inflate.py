@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openfuse_collector.pdata.errors import BadDataError, TooLargeError
-from openfuse_collector.pdata.inflate import CODINGS, inflate
+from openfuse_collector.pdata.inflate import _PIECE, CODINGS, inflate
 
 MIB = 1024 * 1024
 
@@ -46,6 +46,17 @@ def test_round_trip_at_exactly_the_limit(coding: str, compress: Callable[[bytes]
     assert inflate(compress(body), coding, len(body)) == body
     with pytest.raises(TooLargeError):
         inflate(compress(body), coding, len(body) - 1)
+
+
+@every_writer
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_a_match_that_ends_a_little_behind_a_full_piece(
+    coding: str, compress: Callable[[bytes], bytes], pieces: int
+) -> None:
+    """A bare deflate stream has no trailer: zlib has all of its input, and still holds the end of the last match."""
+    for length in range(pieces * _PIECE - 2, pieces * _PIECE + 260, 6):
+        body = b"{" + bytes(length - 1)
+        assert inflate(compress(body), coding, length) == body
 
 
 @pytest.mark.parametrize("coding", CODINGS)

@@ -139,7 +139,7 @@ def test_mistakes_are_named() -> None:
     assert list(TokenizersConfig().validate()) == []
     assert list(TokenizersConfig(directory="", max_characters=0).validate()) == [
         "directory must not be empty",
-        "max_characters must be at least 1, not 0",
+        "max_characters must be at least 1",
     ]
 
 

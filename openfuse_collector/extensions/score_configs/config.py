@@ -34,7 +34,7 @@ class ScoreConfigEntry:
         if self.data_type != "NUMERIC" and (low is not None or high is not None):
             yield f"min_value and max_value have no meaning for {self.data_type}"
         if low is not None and high is not None and low > high:
-            yield f"min_value must not be above max_value: {low:g} > {high:g}"
+            yield "min_value must not be above max_value"
         if (self.data_type == "CATEGORICAL") != bool(self.categories):
             yield "categories must be set for CATEGORICAL, and for nothing else"
 

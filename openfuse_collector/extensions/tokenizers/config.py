@@ -24,4 +24,4 @@ class TokenizersConfig:
         if not self.directory:
             yield "directory must not be empty"
         if self.max_characters < 1:
-            yield f"max_characters must be at least 1, not {self.max_characters}"
+            yield "max_characters must be at least 1"

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from openfuse_collector.auth import AuthError, ForbiddenError
 from openfuse_collector.errors import PermanentError, RetryableError
+from openfuse_collector.events.text import clean
 from openfuse_collector.pdata.errors import TooLargeError
 from openfuse_collector.receivers.langfuse.failures import AnswerError, forbidden, invalid_request
 
@@ -40,7 +41,7 @@ def answer_of(error: Exception) -> AnswerError | None:
         message = f"Request body is larger than {error.limit} bytes"
         return AnswerError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": "PayloadTooLargeError", "message": message})
     if isinstance(error, PermanentError):
-        return invalid_request(str(error))
+        return invalid_request(clean(str(error)))  # it may quote a header
     return None
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from openfuse_collector import __version__
 from openfuse_collector.auth import Authenticator, Identity, OpenDoor, Scope, identify
 from openfuse_collector.component import Intake, Settings
-from openfuse_collector.errors import RetryableError
+from openfuse_collector.errors import OverloadError, RetryableError
 from openfuse_collector.pdata.errors import TooLargeError
 from openfuse_collector.receivers.langfuse.answers import INTERNAL, answer_of, later, reply
 from openfuse_collector.receivers.langfuse.calls import Context, Judged, Read
@@ -91,7 +91,9 @@ class LangfuseApi:
         return await identify(self.authenticator, request.headers, least)
 
     async def body(self, request: web.Request, hold: Hold) -> bytes:
-        """The body without its Content-Encoding. Raises BadDataError, TooLargeError, RetryableError."""
+        """The body without its Content-Encoding. Raises BadDataError, TooLargeError, RetryableError, also when the receiver stops."""
+        if self.stopping:
+            raise OverloadError("the collector is shutting down")
         limit = self.config.max_request_body_size
         coding = request.headers.get("Content-Encoding", "").strip().lower()
         body = await read_body(request, limit, hold, self.config.read_timeout or None)

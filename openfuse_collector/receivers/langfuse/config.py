@@ -62,4 +62,4 @@ class LangfuseConfig:
             yield "max_in_flight must be at least max_request_body_size"
         for project, rate in self.sampling.items():
             if not 0 <= rate <= 1:
-                yield f'sampling must be between 0 and 1, for project "{project}" it is {rate:g}'
+                yield f'sampling must be between 0 and 1, also for project "{project}"'

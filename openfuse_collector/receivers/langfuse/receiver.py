@@ -15,7 +15,7 @@ from openfuse_collector.receivers.langfuse.answers import reply
 from openfuse_collector.receivers.langfuse.api import LangfuseApi
 from openfuse_collector.receivers.langfuse.config import LangfuseConfig
 from openfuse_collector.receivers.langfuse.routes import langfuse_routes
-from openfuse_collector.receivers.requests.server import HttpServer
+from openfuse_collector.receivers.requests.server import GRACE, HttpServer
 
 DRAIN = 2.0
 """Seconds appends whose client has left get at shutdown."""
@@ -61,6 +61,9 @@ class LangfuseReceiver:
         self._api.stopping = True
         if self._server is not None:
             await self._server.stop()
+        await self._api.in_flight.drain(
+            GRACE + DRAIN
+        )  # a guest's calls are ended, after GRACE, by the server they came through
         await self._api.appends.drain(DRAIN)
         self._api.threads.shutdown(wait=False)
 

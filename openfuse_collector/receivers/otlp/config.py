@@ -170,4 +170,4 @@ class OtlpConfig:
             yield "protocols must name at least one protocol, grpc or http"
         largest = max(grpc.max_message if grpc else 0, http.max_request_body_size if http else 0)
         if self.max_in_flight < largest:
-            yield f"max_in_flight must be at least as large as the largest request, {largest} bytes"
+            yield "max_in_flight must be at least as large as max_request_body_size and max_recv_msg_size_mib allow a request to be"

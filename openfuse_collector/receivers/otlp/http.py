@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from aiohttp import web
@@ -15,12 +15,14 @@ from openfuse_collector.receivers.otlp.tls import ssl_context
 from openfuse_collector.receivers.requests.server import HttpServer
 
 
-def http_server(config: HttpConfig, routes: Iterable[web.AbstractRouteDef]) -> HttpServer:
-    """The server of a configuration, not started yet."""
-    middlewares: list[Middleware] = [cors_middleware(config.cors)] if config.cors else []
+def http_server(
+    config: HttpConfig, routes: Iterable[web.AbstractRouteDef], guests: Sequence[web.RouteDef] = ()
+) -> HttpServer:
+    """The server of a configuration, not started yet; `guests` are routes of other receivers, with CORS of their own."""
+    middlewares: list[Middleware] = [cors_middleware(config.cors, guests)] if config.cors else []
     return HttpServer(
         config.endpoint,
-        routes,
+        [*routes, *guests],
         [*middlewares, status_bodies],
         tls=partial(ssl_context, config.tls) if config.tls else None,
         keep_alive=config.idle_timeout,

@@ -71,5 +71,5 @@ class OtlpReceiver:
 
             routes = otlp_routes(Ingest(self._shared, "http"), protocols.http)
             guests = self._settings.http_port.take()
-            made["http"] = http_server(protocols.http, [*routes, *guests]), protocols.http.endpoint
+            made["http"] = http_server(protocols.http, routes, guests), protocols.http.endpoint
         return made

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
 from openfuse_collector.errors import OverloadError
@@ -21,6 +23,8 @@ class InFlight:
     def __init__(self, limit: int, memory: MemoryLimiter | None = None) -> None:
         self.limit = limit
         self.used = 0
+        self.requests = 0
+        """Requests that have a share, be it empty."""
         self._memory = memory
         self.on_freed: list[Callable[[], None]] = []
         """Called when a request has given its share back."""
@@ -43,6 +47,20 @@ class InFlight:
         self.used += more
         if self._memory is not None:
             self._memory.hold(more)
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until no request has a share any more, for so many seconds at most."""
+        empty = asyncio.Event()
+
+        def look() -> None:
+            if not self.requests:
+                empty.set()
+
+        look()
+        self.on_freed.append(look)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(empty.wait(), seconds)
+        self.on_freed.remove(look)
 
     def hold(self) -> Hold:
         """The share of one request, empty at first; give it back by leaving its `with` block."""
@@ -72,6 +90,7 @@ class Hold:
             self.resize(size)
 
     def __enter__(self) -> Hold:
+        self._of.requests += 1
         return self
 
     def __exit__(
@@ -79,5 +98,6 @@ class Hold:
     ) -> None:
         self._of.take(-self._size)
         self._size = 0
+        self._of.requests -= 1
         for freed in self._of.on_freed:
             freed()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from openfuse_collector.events.text import clean
+
 UNKNOWN = "unknown"
 
 
@@ -21,4 +23,5 @@ def sdk_of(headers: Mapping[str, str]) -> Sdk:
 
 
 def _header(headers: Mapping[str, str], what: str) -> str:
-    return headers.get(f"x-langfuse-sdk-{what}") or headers.get(f"x_langfuse_sdk_{what}") or UNKNOWN
+    """Headers may be any bytes; those that are no UTF-8 come as lone surrogates (PEP 383), which the journal could not write."""
+    return clean(headers.get(f"x-langfuse-sdk-{what}") or headers.get(f"x_langfuse_sdk_{what}") or UNKNOWN)

@@ -53,7 +53,7 @@ def test_media_is_off_by_default(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("sampling: {p: 1.5}", 'sampling must be between 0 and 1, for project "p" it is 1.5'),
+        ("sampling: {p: 1.5}", 'sampling must be between 0 and 1, also for project "p"'),
         ("max_in_flight: 1MiB", "max_in_flight must be at least max_request_body_size"),
         ("max_request_body_size: 0", "max_request_body_size must be positive"),
         ("media: {}", "must be set"),

@@ -87,7 +87,7 @@ max_in_flight: 1GiB
         ("protocols: {http: {cors: {max_age: -1}}}", "max_age must not be negative"),
         (
             "{protocols: {http: }, max_in_flight: 1MiB}",
-            "max_in_flight must be at least as large as the largest request, 67108864 bytes",
+            "max_in_flight must be at least as large as max_request_body_size and max_recv_msg_size_mib allow a request to be",
         ),
         ("protocols: {grcp: }", 'unknown key, did you mean "grpc"?'),
     ],
