@@ -16,7 +16,7 @@ from openfuse_collector.events.text import cleaned, parse_json
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.receivers.langfuse.deprecated import legacy_event
 from openfuse_collector.receivers.langfuse.failures import AnswerError, invalid_request, unfit
-from openfuse_collector.receivers.langfuse.ingestion import Accepted, accept
+from openfuse_collector.receivers.langfuse.ingestion import MOST_TEXT, NOT_LISTED, Accepted, accept
 from openfuse_collector.receivers.langfuse.records import encode_events
 from openfuse_collector.receivers.langfuse.schemas.issues import MISSING, Issue, sentence, wrong_type
 from openfuse_collector.receivers.langfuse.scores import score_event
@@ -120,7 +120,7 @@ def _batch_of(body: Any) -> list[Any]:
 
 
 def _bounded(elements: list[Any]) -> list[Any]:
-    """Each refused element costs an answer of hundreds of bytes, so there is a limit to their number."""
+    """Each refused element costs an answer of a hundred bytes, so there is a limit to their number."""
     if len(elements) > MOST_ELEMENTS:
         raise invalid_request(f"{len(elements)} events in one request, at most {MOST_ELEMENTS} are taken")
     return elements
@@ -134,9 +134,19 @@ def _score_array(scores: list[Any], context: Context) -> Judged:
     accepted = _accept(good, context)
     if not bad:
         return _judged(accepted, HTTPStatus.ACCEPTED, {"message": "Accepted"})
-    errors = [{"message": f"Score {index}: {'; '.join(map(sentence, issues))}"} for index, issues in bad]
-    answer = {"accepted": len(good), "rejected": len(bad), "errors": errors}
+    answer = {"accepted": len(good), "rejected": len(bad), "errors": _score_errors(bad)}
     return _judged(accepted, HTTPStatus.MULTI_STATUS, answer, len(bad))
+
+
+def _score_errors(bad: list[tuple[int, list[Issue]]]) -> list[dict[str, str]]:
+    """One sentence per refused score; together no longer than those of a batch."""
+    errors = []
+    room = MOST_TEXT
+    for index, issues in bad:
+        what = "; ".join(map(sentence, issues)) if room > 0 else NOT_LISTED
+        room -= len(what)
+        errors.append({"message": f"Score {index}: {what}"})
+    return errors
 
 
 def _single(event: dict[str, Any] | list[Issue], context: Context) -> Judged:

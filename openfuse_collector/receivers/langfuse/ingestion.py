@@ -15,7 +15,7 @@ from openfuse_collector.events.order import instant
 from openfuse_collector.receivers.langfuse.sampling import is_kept, trace_id_of
 from openfuse_collector.receivers.langfuse.schemas.bodies import ENTITY_OF, SDK_LOG_TYPE
 from openfuse_collector.receivers.langfuse.schemas.envelope import Envelope, read_envelope
-from openfuse_collector.receivers.langfuse.schemas.issues import MISSING, Issue, rendered
+from openfuse_collector.receivers.langfuse.schemas.issues import MISSING, rendered
 
 _UNNAMED = UUID("7a0c3a55-7c34-5d0a-9a4e-3a1a0b6f1c52")
 
@@ -24,6 +24,11 @@ RESERVED = frozenset(("source", "mapping", "shallow", REMARK))
 
 CLIENT = "client"
 """Where envelope metadata of a client goes that is no map, or has a reserved key."""
+
+MOST_TEXT = 256 * 1024
+"""Characters an answer spends on what is wrong with the events of its request."""
+
+NOT_LISTED = "Not listed: the answer is long enough without it"
 
 Error = dict[str, Any]
 """`{"id", "status", "message", "error"}` of an event that was refused."""
@@ -55,21 +60,18 @@ def accept(
     return Accepted(events, {"successes": successes, "errors": errors}, len(good) - len(kept))
 
 
-def invalid(id: Any, issues: list[Issue]) -> Error:
-    """The answer to an event that is not as the API wants it."""
-    error_id = id if type(id) is str else "unknown"
-    return {"id": error_id, "status": 400, "message": "Invalid request data", "error": rendered(issues)}
-
-
 def _validated(batch: list[Any], scope: Scope) -> tuple[list[Envelope], list[Error]]:
     """The events to keep and what to say about the others: first what is invalid, then what the key may not send."""
     good: list[Envelope] = []
     refused: list[Error] = []
     denied: list[Error] = []
+    room = MOST_TEXT
     for element in batch:
         read = read_envelope(element)
         if isinstance(read, list):
-            refused.append(invalid(element.get("id") if type(element) is dict else None, read))
+            error = _invalid(element, rendered(read) if room > 0 else NOT_LISTED)
+            room -= len(error["error"])
+            refused.append(error)
         elif read.type == SDK_LOG_TYPE:
             continue
         elif scope is Scope.SCORES and read.type != "score-create":
@@ -78,6 +80,12 @@ def _validated(batch: list[Any], scope: Scope) -> tuple[list[Envelope], list[Err
         else:
             good.append(read)
     return good, refused + denied
+
+
+def _invalid(element: Any, what: str) -> Error:
+    """The answer to an event that is not as the API wants it."""
+    id = element.get("id") if type(element) is dict else None
+    return {"id": id if type(id) is str else "unknown", "status": 400, "message": "Invalid request data", "error": what}
 
 
 def _place(envelope: Envelope) -> tuple[bool, str]:

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from openfuse_collector.mapping.environment import DEFAULT, normal_environment
 from openfuse_collector.receivers.langfuse.schemas.issues import (
     ENOUGH,
+    LONGEST_KEY,
     MISSING,
     SAFE_INTEGER,
     Issue,
@@ -186,7 +187,7 @@ def map_of_text(value: Any, path: Path, issues: list[Issue]) -> Any:
         return DROP
     for key, item in value.items():
         if type(item) is not str:
-            issues.append(wrong_type("string", item, (*path, key)))
+            issues.append(wrong_type("string", item, (*path, key[:LONGEST_KEY])))
             if len(issues) >= ENOUGH:
                 break
     return value
@@ -226,7 +227,7 @@ def map_of(plain: Types, parse: Parse) -> Parse:
             return DROP
         kept = {}
         for key, item in value.items():
-            kept[key] = item if type(item) in plain else parse(item, (*path, key), issues)
+            kept[key] = item if type(item) in plain else parse(item, (*path, key[:LONGEST_KEY]), issues)
             if len(issues) >= ENOUGH:
                 break
         return kept

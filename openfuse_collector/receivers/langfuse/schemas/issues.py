@@ -15,7 +15,16 @@ Path = tuple[str | int, ...]
 SAFE_INTEGER = 2**53 - 1
 
 ENOUGH = 20
-"""Issues after which the rest of a list or map is not looked at: an answer must not be many times larger than the request."""
+"""Issues after which the rest of a list or map is not looked at: what is wrong takes far more room to say than to send."""
+
+LONGEST_TEXT = 4096
+"""Characters of the issues of one event, as `rendered` writes them."""
+
+LONGEST_KEY = 100
+"""Characters a path has of a key the client chose."""
+
+_FEW = 2
+"""Issues of one alternative of several: each tells by the first why it does not fit."""
 
 
 class Missing:
@@ -107,7 +116,7 @@ def no_alternative(errors: Sequence[Sequence[Issue]], path: Path) -> Issue:
     """A value none of several schemas takes; `errors` says what each of them misses."""
     return {
         "code": "invalid_union",
-        "errors": [list(issues) for issues in errors],
+        "errors": [[*issues[:_FEW], _MORE] if len(issues) > _FEW else list(issues) for issues in errors],
         "path": list(path),
         "message": "Invalid input",
     }
@@ -130,15 +139,29 @@ def broken_rule(message: str, path: Path) -> Issue:
     return {"code": "custom", "path": list(path), "message": message}
 
 
+_MORE = broken_rule("More may be wrong than is listed here", ())
+
+
 def rendered(issues: Sequence[Issue]) -> str:
-    """Issues as the text Langfuse puts into `error`."""
-    return json.dumps(issues, indent=2, ensure_ascii=False)
+    """Issues as the text Langfuse puts into `error`; where it does not list all, the last one says so."""
+    listed: list[Issue] = []
+    room = LONGEST_TEXT
+    for issue in issues:
+        room -= len(_text(issue))
+        if room < 0:
+            break
+        listed.append(issue)
+    return _text(listed if len(listed) == len(issues) < ENOUGH else [*listed, _MORE])
 
 
 def sentence(issue: Issue) -> str:
     """One issue in one line: where, and what."""
     where = ".".join(str(step) for step in issue["path"])
     return f"{where}: {issue['message']}" if where else str(issue["message"])
+
+
+def _text(value: Issue | list[Issue]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _length(code: str, kind: str, limit: int, path: Path, message: str) -> Issue:
