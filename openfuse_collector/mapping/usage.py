@@ -194,7 +194,7 @@ def _has_form(usage: Usage, wholes: tuple[str, str], details: tuple[str, str]) -
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST
 
 
 def _is_details(value: Any) -> bool:

@@ -109,6 +109,55 @@ def test_usage(scope: str, attributes: dict[str, Any], usage: dict[str, int] | N
     assert observation(attributes, scope=scope).body.get("usageDetails") == usage
 
 
+ABSURD = "9" * 400
+"""Digits of a number past every double."""
+LARGE = "1" + "0" * 308
+"""Those of one just below: two of them are past it."""
+
+
+@pytest.mark.parametrize(
+    ("scope", "attributes"),
+    [
+        ("ai", {"ai.operationId": "x", "gen_ai.usage.input_tokens": ABSURD, "ai.usage.cachedInputTokens": 0.5}),
+        ("genkit-tracer", {"genkit:output": f'{{"usage":{{"outputTokens":{ABSURD},"thoughtsTokens":0.5}}}}'}),
+        (
+            "gcp.vertex.agent",
+            {
+                "gen_ai.usage.input_tokens": 0.5,
+                "gcp.vertex.agent.llm_response": f'{{"usage_metadata":{{"cached_content_token_count":{ABSURD}}}}}',
+            },
+        ),
+        (
+            "x",
+            {
+                "gen_ai.usage.input_tokens": 0.5,
+                "gen_ai.usage.cache_read_input_tokens": LARGE,
+                "gen_ai.usage.cache_write_tokens": LARGE,
+            },
+        ),
+        (
+            "x",
+            {
+                "mlflow.chat.tokenUsage": f'{{"input_tokens":0.5,"cache_read_input_tokens":{LARGE},'
+                f'"cache_creation_input_tokens":{LARGE}}}'
+            },
+        ),
+        (
+            "x",
+            {
+                "langfuse.observation.usage_details": f'{{"prompt_tokens":{ABSURD},"completion_tokens":{ABSURD},'
+                f'"total_tokens":{ABSURD}}}'
+            },
+        ),
+    ],
+)
+def test_an_absurd_count_costs_itself_alone(scope: str, attributes: dict[str, Any]) -> None:
+    known = {"gen_ai.request.model": "m", "input.value": "i"}
+    body = observation({**known, **attributes}, scope=scope).body
+    assert body["model"] == "m"
+    assert all(count == 0 for count in body.get("usageDetails", {}).values())
+
+
 @pytest.mark.parametrize(
     ("given", "clean"),
     [
