@@ -6,6 +6,7 @@ Langfuse decides with JavaScript truthiness and writes with `JSON.stringify`, so
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -141,6 +142,11 @@ def whole_number(value: Any) -> int | None:
     end = len(sign) + digits
     found = int(stripped[:end]) if 0 < digits <= _MOST_DIGITS else None
     return found if found is not None and finite(found) else None
+
+
+def without_parts(whole: int | float, parts: Iterable[int | float]) -> int | float:
+    """What is left of a count when its parts are counted apart: never less than nothing, nor more for a part below zero."""
+    return max(whole - sum(part for part in parts if part > 0), 0)
 
 
 def scalar_map(value: Any) -> dict[str, str | int | float]:
