@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeVar
 
 from openfuse_collector.enrich.tool_definitions import has_definitions
+from openfuse_collector.events.remembered import Remembered
 from openfuse_collector.mapping import rules
 from openfuse_collector.mapping.metadata import OBSERVATION, TRACE, MetadataKeys, metadata_keys
 from openfuse_collector.mapping.parameters import request_keys
@@ -75,7 +75,7 @@ def shape_of(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
     """The shape of spans with these attribute keys, remembered for the common ones."""
     if len(keys) > _LARGEST_KEPT:
         return _make(keys, scope, has_events)
-    return _remembered(keys, scope, has_events)
+    return _SHAPES[keys, scope, has_events]
 
 
 def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
@@ -130,7 +130,12 @@ def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
     )
 
 
-_remembered = lru_cache(maxsize=1024)(_make)
+def _characters(asked: tuple[tuple[str, ...], str, bool]) -> int:
+    keys, scope, _ = asked
+    return len(scope) + sum(map(len, keys))
+
+
+_SHAPES = Remembered(lambda asked: _make(*asked), _characters, most=1024, largest=16 * 1024)
 
 
 def _consumed(key: str) -> bool:
