@@ -58,6 +58,10 @@ class Shape:
     session: tuple[str, ...]
     session_rules: tuple[Rule[str], ...]
     tags: tuple[str, ...]
+    told_user: tuple[str, ...]
+    """Those of the keys for user, session and tags that count below the root, too."""
+    told_session: tuple[str, ...]
+    told_tags: tuple[str, ...]
     public: tuple[str, ...]
     environment: tuple[str, ...]
     names: tuple[str, ...]
@@ -118,6 +122,9 @@ def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
         session=there(rules.SESSION),
         session_rules=asked(rules.SESSION_RULES),
         tags=there(rules.TAGS),
+        told_user=there(rules.TOLD_USER),
+        told_session=there(rules.TOLD_SESSION),
+        told_tags=there(rules.TOLD_TAGS),
         public=there(rules.PUBLIC),
         environment=there(rules.ENVIRONMENT),
         names=there(rules.NAME),
