@@ -62,6 +62,8 @@ class Shape:
     """Those of the keys for user, session and tags that count below the root, too."""
     told_session: tuple[str, ...]
     told_tags: tuple[str, ...]
+    other_identity: bool
+    """Whether there are others."""
     public: tuple[str, ...]
     environment: tuple[str, ...]
     names: tuple[str, ...]
@@ -96,6 +98,9 @@ def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
     model, more_model, model_rules = there(rules.MODEL), there(rules.MORE_MODEL), asked(rules.MODEL_RULES)
     hidden = not present.isdisjoint((genkit.SUBTYPE, google_adk.LLM_RESPONSE))
     spends = bool(usage or counters or more_usage or cost or more_cost or model or more_model or model_rules or hidden)
+    user, session, tags = there(rules.USER), there(rules.SESSION), there(rules.TAGS)
+    told_user, told_session, told_tags = there(rules.TOLD_USER), there(rules.TOLD_SESSION), there(rules.TOLD_TAGS)
+    session_rules = asked(rules.SESSION_RULES)
     own_trace_content = langfuse.TRACE_INPUT in present or langfuse.TRACE_OUTPUT in present
     return Shape(
         attributes=tuple(key for key in keys if not _consumed(key)),
@@ -118,13 +123,14 @@ def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
         parameters=asked(rules.PARAMETERS),
         request=request_keys(keys),
         more_parameters=asked(rules.MORE_PARAMETERS),
-        user=there(rules.USER),
-        session=there(rules.SESSION),
-        session_rules=asked(rules.SESSION_RULES),
-        tags=there(rules.TAGS),
-        told_user=there(rules.TOLD_USER),
-        told_session=there(rules.TOLD_SESSION),
-        told_tags=there(rules.TOLD_TAGS),
+        user=user,
+        session=session,
+        session_rules=session_rules,
+        tags=tags,
+        told_user=told_user,
+        told_session=told_session,
+        told_tags=told_tags,
+        other_identity=bool(session_rules) or (user, session, tags) != (told_user, told_session, told_tags),
         public=there(rules.PUBLIC),
         environment=there(rules.ENVIRONMENT),
         names=there(rules.NAME),

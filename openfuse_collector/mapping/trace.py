@@ -46,13 +46,12 @@ def root_body(span: SpanView, common: Common) -> Body:
 
 def update_body(span: SpanView, common: Common) -> Body:
     """The trace fields a span below the root carries, and what it knows of its identity `otherwise`: where nobody tells."""
-    shape = span.shape
-    told = _Identity(*map(span.first_truthy, (shape.told_user, shape.told_session, shape.told_tags)))
+    shape, around = span.shape, span.surroundings
+    first = span.first_truthy
+    told = _Identity(first(shape.told_user), first(shape.told_session), first(shape.told_tags))
     body = _fields(span, common, told)
-    known = (None if stated is not None else other for stated, other in zip(told, _identity(span), strict=True))
-    otherwise: Body = {}
-    _put_identity(otherwise, _Identity(*known))
-    put(body, "otherwise", otherwise or None)
+    if shape.other_identity or (around.user, around.session, around.tags) != _NOBODY:
+        put(body, "otherwise", _otherwise(span, told) or None)
     _put_name(body, span, span.attributes.get("langfuse.trace.name"))
     put(body, "input", span.attributes.get(langfuse.TRACE_INPUT))
     put(body, "output", span.attributes.get(langfuse.TRACE_OUTPUT))
@@ -66,6 +65,17 @@ class _Identity(NamedTuple):
     user: Any
     session: Any
     tags: Any
+
+
+_NOBODY = (None, None, None)
+
+
+def _otherwise(span: SpanView, told: _Identity) -> Body:
+    """What a span knows by any name, or its resource, of that which it does not tell."""
+    known = (None if stated is not None else other for stated, other in zip(told, _identity(span), strict=True))
+    otherwise: Body = {}
+    _put_identity(otherwise, _Identity(*known))
+    return otherwise
 
 
 def _identity(span: SpanView) -> _Identity:
