@@ -99,7 +99,7 @@ def double(value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
     except ValueError:
         raise ValueError("is not a number") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -40,6 +41,18 @@ async def connect(running: Running) -> Raw:
 
 def head(*lines: str, kind: str = PROTOBUF) -> bytes:
     return "\r\n".join(["POST /v1/traces HTTP/1.1", "Host: x", f"Content-Type: {kind}", *lines, "", ""]).encode()
+
+
+async def test_a_number_past_every_double_costs_nobody_the_request(running: Running) -> None:
+    absurd = [{"key": "k", "value": {"intValue": "9" * 400}}]
+    spans = [
+        {"traceId": "1" * 32, "spanId": f"{number:016x}", "name": "n", "attributes": absurd if number == 1 else []}
+        for number in (1, 2)
+    ]
+    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode()
+    answer = await send_http(f"{running.http}/v1/traces", body, {"Content-Type": JSON})
+    assert answer.http == 200
+    assert [kept.items for kept in running.intake.kept] == [2]
 
 
 async def test_keep_alive_serves_request_after_request(running: Running) -> None:
