@@ -45,12 +45,21 @@ RULED: tuple[tuple[str, str, tuple[Rule[Any], ...]], ...] = (
     ("first token", "The first rule that gives a moment.", rules.FIRST_TOKEN),
     ("repeated usage", "Any that is true keeps the observation's usage and cost out of sums.", rules.REPEATS),
 )
+
+
+def _identity_note(told: tuple[str, ...]) -> str:
+    return (
+        "First with a value, of the span, then of its resource. "
+        f"Below the root only the first {len(told)} are told of the trace; the others fill what nobody says."
+    )
+
+
 NAMED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("name", "Else the span's own name.", rules.NAME),
     ("model", "First with a value.", (*rules.MODEL, *rules.MORE_MODEL)),
-    ("user", "First with a value, of the span, then of its resource.", rules.USER),
-    ("session", "First with a value, of the span, then of its resource.", rules.SESSION),
-    ("tags", "First with a value, of the span, then of its resource.", rules.TAGS),
+    ("user", _identity_note(rules.TOLD_USER), rules.USER),
+    ("session", _identity_note(rules.TOLD_SESSION), rules.SESSION),
+    ("tags", _identity_note(rules.TOLD_TAGS), rules.TAGS),
     ("public", "First that is set.", rules.PUBLIC),
     ("environment", "First with a value; of each, the span before its resource.", rules.ENVIRONMENT),
     ("prompt name", "Of any type; else `ai.telemetry.metadata.langfusePrompt`.", rules.PROMPT_NAME),

@@ -14,7 +14,7 @@ from openfuse_collector.events.text import parsed
 
 _WHOLE = "gen_ai.request.tools"
 _BEGINNINGS = ("llm.request.functions.", "llm.tools.", _WHOLE)
-_FLAT = re.compile(r"llm\.(?:request\.functions|tools)\.(\d+)\.(name|description|parameters|tool\.json_schema)")
+_FLAT = re.compile(r"llm\.(?:request\.functions|tools)\.(\d{1,9})\.(name|description|parameters|tool\.json_schema)")
 _SCHEMA = "tool.json_schema"
 
 

@@ -19,7 +19,7 @@ _ATTRIBUTE_TOOLS = (
 """Attributes that hold a list of tools, and whether provider tools that have a type but no name are fine in it."""
 
 _PARAMETERS = "model_request_parameters"
-_INDEXED = re.compile(r"llm\.tools\.(\d+)\.tool\.json_schema")
+_INDEXED = re.compile(r"llm\.tools\.(\d{1,9})\.tool\.json_schema")
 _IN_TEXT = re.compile(
     r'"(?:ai\.prompt\.tools|gen_ai\.tool\.definitions|model_request_parameters|llm\.tools\.\d+\.tool\.json_schema)"\s*:'
 )

@@ -140,8 +140,10 @@ class Accumulator:
     @property
     def size(self) -> int:
         """Approximate bytes held."""
-        if self._only is not None:
-            return 900 + sum(100 + weight(value) for value in self._only.body.values())
+        only = self._only
+        if only is not None:
+            beside = len(only.timestamp) + (0 if only.derived else weight(only.metadata))
+            return 900 + beside + sum(100 + weight(value) for value in only.body.values())
         ids = _ID_BYTES * (len(self._ids) + len(self._sources))
         return ids + sum(registers.size for registers in (self._full, self._shallow) if registers is not None)
 

@@ -57,6 +57,10 @@ TIME_COLUMN: Final = {
 """Entity type -> the column a time-keyed store orders by."""
 
 
+OTHERWISE: Final = {column: f"otherwise_{column}" for column in ("user_id", "session_id", "tags")}
+"""Column of a trace -> what stands there where no event states it: a column of its own until all events are merged."""
+
+
 class Merge(Enum):
     """How the writes of several events to one column become one value. A column not named in `MERGES` is last-wins."""
 

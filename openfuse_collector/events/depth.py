@@ -14,7 +14,8 @@ from typing import Any, Final
 DEEPEST: Final = 200
 """Levels of maps and lists that are kept as such. Real telemetry has about fifteen."""
 
-_TOKENS = re.compile(r'"(?:[^"\\]+|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+_TOKENS = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+"""Strings and brackets. A string that never ends is one token too: else the search would go to the end from every quote in it."""
 
 
 def is_deep(value: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid5
 
-from openfuse_collector.events.columns import DEFAULTS, TIME_COLUMN
+from openfuse_collector.events.columns import DEFAULTS, OTHERWISE, TIME_COLUMN
 from openfuse_collector.events.event import Entity
 from openfuse_collector.events.order import millis_or_none
 from openfuse_collector.events.writes import Columns
@@ -36,6 +36,10 @@ def finish(entity: Entity, columns: Columns, first: str, created_at: int, update
 
 
 def _trace(entity: Entity, record: Record) -> None:
+    for column, otherwise in OTHERWISE.items():
+        known = record.pop(otherwise, None)
+        if record[column] is None:
+            record[column] = known
     record["tags"] = sorted_tags(record["tags"] or ())
     if record["metadata"] is None:
         record["metadata"] = {}

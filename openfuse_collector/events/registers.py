@@ -15,6 +15,8 @@ from openfuse_collector.events.writes import Columns
 
 _REGISTER_BYTES = 250
 _TAG_BYTES = 50
+_INSTANT_CHARACTERS = 40
+"""Of the instant in an order key, counted with its register. API clients may write a million digits."""
 
 
 class Registers:
@@ -37,6 +39,8 @@ class Registers:
         """Take what one event says."""
         if self.first is None or key < self.first:
             self.first = key
+        if len(key[0]) > _INSTANT_CHARACTERS:  # registers share it; that some other event's is gone does not matter
+            self.size += len(key[0])
         for column, value in columns.items():
             merge = self._merges.get(column)
             if merge is None:

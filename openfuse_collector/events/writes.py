@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from openfuse_collector.events.columns import OTHERWISE
 from openfuse_collector.events.event import Event
 from openfuse_collector.events.metadata import metadata_record
 from openfuse_collector.events.order import millis_or_none
@@ -30,6 +31,10 @@ _TRACE_TEXT = (
     ("sessionId", "session_id", True),
     ("release", "release", True),
     ("version", "version", True),
+)
+_OTHERWISE_TEXT = (
+    ("userId", OTHERWISE["user_id"], False),
+    ("sessionId", OTHERWISE["session_id"], False),
 )
 _OBSERVATION_TEXT = (
     ("name", "name", True),
@@ -74,10 +79,18 @@ def _trace(event: Event) -> Columns | None:
         value = body.get(flag)
         if type(value) is bool:
             columns[flag] = value
+    _tags(body, columns, "tags")
+    otherwise = body.get("otherwise")
+    if type(otherwise) is dict:
+        columns.update(_text(otherwise, _OTHERWISE_TEXT))
+        _tags(otherwise, columns, OTHERWISE["tags"])
+    return columns
+
+
+def _tags(body: dict[str, Any], columns: Columns, column: str) -> None:
     tags = body.get("tags")
     if type(tags) is list and tags:
-        columns["tags"] = [tag for tag in tags if type(tag) is str]
-    return columns
+        columns[column] = [tag for tag in tags if type(tag) is str]
 
 
 def _observation(event: Event) -> Columns | None:

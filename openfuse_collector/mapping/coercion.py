@@ -6,6 +6,7 @@ Langfuse decides with JavaScript truthiness and writes with `JSON.stringify`, so
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -16,6 +17,9 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 _LARGEST = sys.float_info.max
+_LARGEST_EXACT = 2**63 - 1
+_MOST_DIGITS = 400
+"""More than any double has, leading zeros aside."""
 BROKEN = object()
 """What `parse_json` answers for text that is not JSON (JSON has a null of its own)."""
 
@@ -75,10 +79,14 @@ def finite(value: int | float) -> bool:
 
 
 def number(value: Any) -> int | float | None:
-    """JavaScript's `Number(value)` with None for NaN: booleans are 0 and 1, `""` is 0, numeric text is its number."""
+    """JavaScript's `Number(value)` with None for NaN: booleans are 0 and 1, `""` is 0, numeric text is its number.
+
+    Integers are exact as far as stores hold them. Beyond they are doubles, as all are to JavaScript: sums of these may become
+    infinite, where sums of integers would become too large to be taken from a double.
+    """
     kind = type(value)
     if kind is int:
-        return int(value) if finite(value) else None
+        return int(value) if -_LARGEST_EXACT <= value <= _LARGEST_EXACT else _double(value)
     if kind is float:
         return normal_number(value)
     if kind is bool:
@@ -91,6 +99,10 @@ def normal_number(value: float) -> int | float | None:
     if not finite(value):
         return None
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _double(value: int) -> float | None:
+    return float(value) if finite(value) else None
 
 
 def _number_of_text(value: str) -> int | float | None:
@@ -110,7 +122,10 @@ def _number_of_text(value: str) -> int | float | None:
 
 
 def whole_number(value: Any) -> int | None:
-    """JavaScript's `parseInt(value)`: the whole number text begins with, the truncated value of a number, else None."""
+    """JavaScript's `parseInt(value)`: the whole number text begins with, the truncated value of a number, else None.
+
+    A number past every double is none.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -125,7 +140,13 @@ def whole_number(value: Any) -> int | None:
             break
         digits += 1
     end = len(sign) + digits
-    return int(stripped[:end]) if 0 < digits <= 400 else None
+    found = int(stripped[:end]) if 0 < digits <= _MOST_DIGITS else None
+    return found if found is not None and finite(found) else None
+
+
+def without_parts(whole: int | float, parts: Iterable[int | float]) -> int | float:
+    """What is left of a count when its parts are counted apart: never less than nothing, nor more for a part below zero."""
+    return max(whole - sum(part for part in parts if part > 0), 0)
 
 
 def scalar_map(value: Any) -> dict[str, str | int | float]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
+from openfuse_collector.events.remembered import Remembered
 from openfuse_collector.mapping import rules
 from openfuse_collector.mapping.coercion import truthy
 from openfuse_collector.mapping.span_view import SpanView
@@ -18,11 +18,17 @@ _VALID = re.compile(r"[a-z0-9_-]+")
 _LONGEST = 40
 
 
-@lru_cache(maxsize=1024)
 def normal_environment(name: str) -> str:
     """Lower-cased, without the reserved prefix, at most 40 characters of a-z 0-9 - _; else `default`."""
+    return _NORMAL[name]
+
+
+def _normal(name: str) -> str:
     cut = _RESERVED.sub("", name.lower())[:_LONGEST]
     return cut if _VALID.fullmatch(cut) else DEFAULT
+
+
+_NORMAL: Remembered[str, str] = Remembered(_normal, len, most=1024, largest=256)
 
 
 def written_environment(attributes: Mapping[str, Any], resource: Mapping[str, Any]) -> str | None:

@@ -107,6 +107,7 @@ _FIXED: dict[str, str] = {
     "level": "(status of the span)",
     "statusMessage": "(status or exception event of the span)",
     "environment": "(nothing says otherwise)",
+    "otherwise": "(other names of user, session and tags, or the resource)",
     "metadata": "(everything the span, its scope and its resource say)",
 }
 """What is no attribute."""

@@ -144,32 +144,34 @@ MODEL_RULES: tuple[Rule[str], ...] = tuple(rule for vocabulary in VOCABULARIES f
 SESSION_RULES: tuple[Rule[str], ...] = tuple(rule for vocabulary in VOCABULARIES for rule in vocabulary.session_rules)
 """Where model or session are inside something else."""
 
-USER: tuple[str, ...] = (
+TOLD_USER: tuple[str, ...] = (
     "langfuse.user.id",
     "user.id",
     "langfuse.observation.metadata.langfuse_user_id",
     "langfuse.trace.metadata.langfuse_user_id",
     "ai.telemetry.metadata.userId",
-    *(name for vocabulary in VOCABULARIES for name in vocabulary.user),
 )
-SESSION: tuple[str, ...] = (
+TOLD_SESSION: tuple[str, ...] = (
     "langfuse.session.id",
     "session.id",
     "gen_ai.conversation.id",
     "langfuse.observation.metadata.langfuse_session_id",
     "langfuse.trace.metadata.langfuse_session_id",
     "ai.telemetry.metadata.sessionId",
-    *(name for vocabulary in VOCABULARIES for name in vocabulary.session),
 )
-TAGS: tuple[str, ...] = (
+TOLD_TAGS: tuple[str, ...] = (
     "langfuse.trace.tags",
     "langfuse.tags",
     "langfuse.observation.metadata.langfuse_tags",
     "langfuse.trace.metadata.langfuse_tags",
     "ai.telemetry.metadata.tags",
     "tag.tags",
-    *(name for vocabulary in VOCABULARIES for name in vocabulary.tags),
 )
+"""Langfuse's own names, for what is meant for the trace: below the root they replace what the root said. The names that follow, which may
+identify a call or a run, and the resource's then only fill what nobody says."""
+USER: tuple[str, ...] = (*TOLD_USER, *(name for vocabulary in VOCABULARIES for name in vocabulary.user))
+SESSION: tuple[str, ...] = (*TOLD_SESSION, *(name for vocabulary in VOCABULARIES for name in vocabulary.session))
+TAGS: tuple[str, ...] = (*TOLD_TAGS, *(name for vocabulary in VOCABULARIES for name in vocabulary.tags))
 PUBLIC: tuple[str, ...] = ("langfuse.trace.public", "langfuse.public")
 ENVIRONMENT: tuple[str, ...] = ("langfuse.environment", "deployment.environment.name", "deployment.environment")
 NAME: tuple[str, ...] = ("gen_ai.tool.name", "genkit:name", "logfire.msg", "ai.toolCall.name", "ai.operationId")

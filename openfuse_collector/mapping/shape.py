@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeVar
 
 from openfuse_collector.enrich.tool_definitions import has_definitions
+from openfuse_collector.events.remembered import Remembered
 from openfuse_collector.mapping import rules
 from openfuse_collector.mapping.metadata import OBSERVATION, TRACE, MetadataKeys, metadata_keys
 from openfuse_collector.mapping.parameters import request_keys
@@ -58,6 +58,12 @@ class Shape:
     session: tuple[str, ...]
     session_rules: tuple[Rule[str], ...]
     tags: tuple[str, ...]
+    told_user: tuple[str, ...]
+    """Those of the keys for user, session and tags that count below the root, too."""
+    told_session: tuple[str, ...]
+    told_tags: tuple[str, ...]
+    other_identity: bool
+    """Whether there are others."""
     public: tuple[str, ...]
     environment: tuple[str, ...]
     names: tuple[str, ...]
@@ -75,7 +81,7 @@ def shape_of(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
     """The shape of spans with these attribute keys, remembered for the common ones."""
     if len(keys) > _LARGEST_KEPT:
         return _make(keys, scope, has_events)
-    return _remembered(keys, scope, has_events)
+    return _SHAPES[keys, scope, has_events]
 
 
 def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
@@ -92,6 +98,9 @@ def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
     model, more_model, model_rules = there(rules.MODEL), there(rules.MORE_MODEL), asked(rules.MODEL_RULES)
     hidden = not present.isdisjoint((genkit.SUBTYPE, google_adk.LLM_RESPONSE))
     spends = bool(usage or counters or more_usage or cost or more_cost or model or more_model or model_rules or hidden)
+    user, session, tags = there(rules.USER), there(rules.SESSION), there(rules.TAGS)
+    told_user, told_session, told_tags = there(rules.TOLD_USER), there(rules.TOLD_SESSION), there(rules.TOLD_TAGS)
+    session_rules = asked(rules.SESSION_RULES)
     own_trace_content = langfuse.TRACE_INPUT in present or langfuse.TRACE_OUTPUT in present
     return Shape(
         attributes=tuple(key for key in keys if not _consumed(key)),
@@ -114,10 +123,14 @@ def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
         parameters=asked(rules.PARAMETERS),
         request=request_keys(keys),
         more_parameters=asked(rules.MORE_PARAMETERS),
-        user=there(rules.USER),
-        session=there(rules.SESSION),
-        session_rules=asked(rules.SESSION_RULES),
-        tags=there(rules.TAGS),
+        user=user,
+        session=session,
+        session_rules=session_rules,
+        tags=tags,
+        told_user=told_user,
+        told_session=told_session,
+        told_tags=told_tags,
+        other_identity=bool(session_rules) or (user, session, tags) != (told_user, told_session, told_tags),
         public=there(rules.PUBLIC),
         environment=there(rules.ENVIRONMENT),
         names=there(rules.NAME),
@@ -130,7 +143,12 @@ def _make(keys: tuple[str, ...], scope: str, has_events: bool) -> Shape:
     )
 
 
-_remembered = lru_cache(maxsize=1024)(_make)
+def _characters(asked: tuple[tuple[str, ...], str, bool]) -> int:
+    keys, scope, _ = asked
+    return len(scope) + sum(map(len, keys))
+
+
+_SHAPES = Remembered(lambda asked: _make(*asked), _characters, most=1024, largest=16 * 1024)
 
 
 def _consumed(key: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from openfuse_collector.mapping import metadata
 from openfuse_collector.mapping.coercion import BROKEN, parse_json, spelled, text, truthy
@@ -32,7 +32,7 @@ def updates_trace(span: SpanView) -> bool:
 
 def root_body(span: SpanView, common: Common) -> Body:
     """The trace as its root sees it."""
-    body = _fields(span, common)
+    body = _fields(span, common, _identity(span))
     written = span.attributes.get("langfuse.trace.name")
     _put_name(body, span, common.name if written is None else written)
     content = common.content
@@ -45,8 +45,13 @@ def root_body(span: SpanView, common: Common) -> Body:
 
 
 def update_body(span: SpanView, common: Common) -> Body:
-    """The trace fields a span below the root carries."""
-    body = _fields(span, common)
+    """The trace fields a span below the root carries, and what it knows of its identity `otherwise`: where nobody tells."""
+    shape, around = span.shape, span.surroundings
+    first = span.first_truthy
+    told = _Identity(first(shape.told_user), first(shape.told_session), first(shape.told_tags))
+    body = _fields(span, common, told)
+    if shape.other_identity or (around.user, around.session, around.tags) != _NOBODY:
+        put(body, "otherwise", _otherwise(span, told) or None)
     _put_name(body, span, span.attributes.get("langfuse.trace.name"))
     put(body, "input", span.attributes.get(langfuse.TRACE_INPUT))
     put(body, "output", span.attributes.get(langfuse.TRACE_OUTPUT))
@@ -54,21 +59,54 @@ def update_body(span: SpanView, common: Common) -> Body:
     return body
 
 
-def _fields(span: SpanView, common: Common) -> Body:
+class _Identity(NamedTuple):
+    """Whose trace it is, as written."""
+
+    user: Any
+    session: Any
+    tags: Any
+
+
+_NOBODY = (None, None, None)
+
+
+def _otherwise(span: SpanView, told: _Identity) -> Body:
+    """What a span knows by any name, or its resource, of that which it does not tell."""
+    known = (None if stated is not None else other for stated, other in zip(told, _identity(span), strict=True))
+    otherwise: Body = {}
+    _put_identity(otherwise, _Identity(*known))
+    return otherwise
+
+
+def _identity(span: SpanView) -> _Identity:
+    """What a span says of it by any name, else its resource."""
+    shape, around = span.shape, span.surroundings
+    session = span.first_truthy(shape.session)
+    if session is None and shape.session_rules:
+        session = first_answer(span, shape.session_rules)
+    return _Identity(
+        span.first_truthy(shape.user) or around.user,
+        session or around.session,
+        span.first_truthy(shape.tags) or around.tags,
+    )
+
+
+def _fields(span: SpanView, common: Common, identity: _Identity) -> Body:
     shape, around = span.shape, span.surroundings
     body: Body = {"id": span.trace_id, "timestamp": common.timestamp, "environment": common.environment}
     put(body, "version", common.version)
     put(body, "release", _text(span.attributes.get("langfuse.release", around.resource.get("langfuse.release"))))
-    put(body, "userId", _text(span.first_truthy(shape.user) or around.user))
-    session = span.first_truthy(shape.session)
-    if session is None and shape.session_rules:
-        session = first_answer(span, shape.session_rules)
-    put(body, "sessionId", _text(session or around.session))
-    put(body, "tags", tags_of(span.first_truthy(shape.tags) or around.tags) or None)
+    _put_identity(body, identity)
     if shape.public:
         public = span.first_set(shape.public)
         put(body, "public", None if public is None else public is True or public == "true")
     return body
+
+
+def _put_identity(body: Body, identity: _Identity) -> None:
+    put(body, "userId", _text(identity.user))
+    put(body, "sessionId", _text(identity.session))
+    put(body, "tags", tags_of(identity.tags) or None)
 
 
 def _text(value: Any) -> str | None:

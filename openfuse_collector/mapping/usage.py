@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from openfuse_collector.mapping.coercion import finite, number, whole_number
+from openfuse_collector.mapping.coercion import finite, number, whole_number, without_parts
 from openfuse_collector.mapping.rule import first_answer
 from openfuse_collector.mapping.span_view import SpanView
 from openfuse_collector.mapping.vocabularies import google_adk
@@ -102,7 +102,7 @@ def counted(attributes: dict[str, Any], counters: Counters) -> Usage:
                 break
     for whole, parts in counters.parts:
         if whole in usage:
-            usage[whole] = max(usage[whole] - sum(usage.get(part, 0) for part in parts), 0)
+            usage[whole] = without_parts(usage[whole], [usage.get(part, 0) for part in parts])
     return usage
 
 
@@ -144,7 +144,7 @@ def _note_losses(span: SpanView, field: str, given: Usage, clean: Usage) -> None
 def _take_out_cached(usage: Usage, cached: int | float) -> None:
     if cached and "input_cached_tokens" not in usage:
         usage["input_cached_tokens"] = cached
-        usage["input"] = max(usage.get("input", 0) - cached, 0)
+        usage["input"] = without_parts(usage.get("input", 0), (cached,))
 
 
 def clean_usage(usage: Usage) -> Usage:
@@ -194,7 +194,7 @@ def _has_form(usage: Usage, wholes: tuple[str, str], details: tuple[str, str]) -
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST
 
 
 def _is_details(value: Any) -> bool:

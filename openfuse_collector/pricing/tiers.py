@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from openfuse_collector.events.remembered import Remembered
 from openfuse_collector.events.text import parse_json
+from openfuse_collector.pricing.catalogue import LONGEST_NAME
 from openfuse_collector.pricing.model import AttributeCondition, Model, Tier, UsageCondition
 from openfuse_collector.pricing.patterns import compiled
 
-_MOST_KEYS = 4096
+_MOST_KEYS, _LONGEST_KEPT = 4096, 256
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "gt": operator.gt,
@@ -69,20 +71,13 @@ def attribute(values: Any, key: str) -> str | None:
     return str(value) if type(value) in (int, float) else None
 
 
-class _Keys(dict[str, bool]):
-    """Usage key -> whether a pattern finds it, for the few keys that come again and again."""
-
-    def __init__(self, pattern: str, ignore_case: bool) -> None:
-        self._search = compiled(pattern, ignore_case).search
-
-    def __missing__(self, key: str) -> bool:
-        if len(self) >= _MOST_KEYS:
-            self.clear()
-        found = self[key] = self._search(key) is not None
-        return found
-
-
-_keys = lru_cache(maxsize=1024)(_Keys)
+@lru_cache(maxsize=1024)
+def _keys(pattern: str, ignore_case: bool) -> Remembered[str, bool]:
+    """Usage key -> whether a pattern finds it, for the few keys that come again and again. Too long a key is never found."""
+    search = compiled(pattern, ignore_case).search
+    return Remembered(
+        lambda key: len(key) <= LONGEST_NAME and search(key) is not None, len, most=_MOST_KEYS, largest=_LONGEST_KEPT
+    )
 
 
 def _map(text: str) -> Any:

@@ -63,6 +63,8 @@ def test_they_are_in_the_order_of_their_numbers() -> None:
         {"llm.tools.0.tool.json_schema": "[]"},
         {"llm.request.functions.0.description": "nameless"},
         {"llm.tools.x.name": "n"},
+        {f"llm.tools.{'9' * 5000}.name": "a place Python would not even read"},
+        {f"llm.tools.{'9' * 5000}.tool.json_schema": json.dumps(TOOL)},
     ],
 )
 def test_what_is_no_definition(attributes: dict[str, Any]) -> None:

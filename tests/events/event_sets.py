@@ -52,6 +52,10 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         **dict.fromkeys(("name", "userId", "sessionId", "environment"), texts | wrong),
         "timestamp": times | wrong,
         "tags": st.lists(texts | st.integers(), max_size=3) | wrong,
+        "otherwise": st.fixed_dictionaries(
+            {}, optional={"userId": texts | wrong, "sessionId": texts, "tags": st.lists(texts, max_size=2) | wrong}
+        )
+        | wrong,
         **dict.fromkeys(("public", "bookmarked"), st.booleans() | wrong),
         **dict.fromkeys(("input", "output"), nested),
         "metadata": metadata,

@@ -46,3 +46,28 @@ def test_size_is_what_a_long_history_takes(name: str, length: int) -> None:
     finally:
         tracemalloc.stop()
     assert 0.75 < accumulator.size / taken < 1.4
+
+
+def long_beside_the_body(beside: str, number: int) -> Event:
+    """The Langfuse API takes timestamps of any number of digits, and envelope metadata of any size."""
+    stamp = f"2026-11-21T06:00:00.{'1' * (200_000 if beside == 'timestamp' else 3)}{number}Z"
+    metadata = {"sdk": "x" * 200_000} if beside == "metadata" else None
+    body = {"id": "e1", "name": f"n{number}", "metadata": {f"k{number}": 1}}
+    return Event(Entity("default", "trace", "e1"), f"e{number}", "trace-create", stamp, body, number, metadata)
+
+
+@pytest.mark.parametrize("events", [1, 2, 5])
+@pytest.mark.parametrize("beside", ["timestamp", "metadata"])
+def test_what_is_written_beside_the_body_counts(beside: str, events: int) -> None:
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        accumulator = Accumulator()
+        for number in range(events):
+            accumulator.apply(long_beside_the_body(beside, number))
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert accumulator.size > 0.7 * taken

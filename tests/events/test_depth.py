@@ -14,7 +14,7 @@ from openfuse_collector.events.accumulator import Accumulator
 from openfuse_collector.events.depth import DEEPEST, flattened, is_deep
 from openfuse_collector.events.event import Entity, Event, decode_envelope
 from openfuse_collector.events.rows import raw_row, row
-from openfuse_collector.events.text import json_text, parse_json
+from openfuse_collector.events.text import json_text, parse_json, parsed
 from openfuse_collector.mapping.coercion import BROKEN
 from openfuse_collector.mapping.coercion import parse_json as parsed_by_mapping
 from tests.mapping.span_requests import observation
@@ -70,6 +70,16 @@ def test_broken_text_is_broken_however_deep(broken: str) -> None:
         parse_json(broken)
 
 
+UNENDING = "[" * 1100 + '"' + '\\"' * 2_000_000
+"""Too deep for any parser, then a string without an end and with quotes in it: looked through anew from each, hours of work."""
+
+
+@pytest.mark.parametrize("start", [UNENDING, '{"a":' * 1100 + UNENDING, UNENDING + "\\", UNENDING + "]" * 1100])
+def test_a_string_without_an_end_is_read_once(start: str) -> None:
+    assert parsed_by_mapping(start) is BROKEN
+    assert parsed(start) is start
+
+
 def stored(events: list[Event]) -> dict[str, Any]:
     """The row of an observation, by way of its raw events."""
     rows = [raw_row(event) for event in events]
@@ -105,6 +115,12 @@ def test_a_span_with_deep_json_is_stored(key: str, depth: int) -> None:
     kept = stored([event, update])
     assert kept["provided_model_name"] == "m"
     assert json.loads(kept["metadata"])["b"] == "1"
+
+
+def test_a_span_with_a_string_without_an_end_is_stored() -> None:
+    kept = stored([observation({"langfuse.observation.metadata": UNENDING, "gen_ai.request.model": "m"})])
+    assert kept["provided_model_name"] == "m"
+    assert json.loads(kept["metadata"])["mapping_notes"] == '["langfuse.observation.metadata: not JSON"]'
 
 
 def test_deep_metadata_keeps_what_lies_beside_it() -> None:

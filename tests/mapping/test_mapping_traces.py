@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from openfuse_collector.events.columns import OTHERWISE
+from openfuse_collector.events.reference import fold
 from tests.mapping.span_requests import CHILD, END, ROOT, START, TRACE, mapped, request, span, trace
 
 OTHER = "1" * 16
@@ -169,6 +171,62 @@ def test_user_and_tags_of_the_resource_are_the_last_resort() -> None:
     body = trace(resource={"user.id": "u", "langfuse.trace.tags": "a,b"}).body
     assert (body["userId"], body["tags"]) == ("u", ["a", "b"])
     assert trace({"user.id": "own"}, resource={"user.id": "u"}).body["userId"] == "own"
+
+
+OWN = {"langfuse.user.id": "alice", "session.id": "chat-9", "langfuse.trace.tags": ["own"]}
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        {"session.id": "chat-9"},
+        {"session.id": "chat-9", "gen_ai.request.user": "hash-123", "enduser.id": "e"},
+        {"user.id": "alice", "langsmith.metadata.session_id": "run-1", "conversation.id": "c"},
+        {"user.id": "alice", "metadata": '{"thread_id": "t"}'},
+        {"langfuse.trace.name": "n", "traceloop.association.properties.tags": ["theirs"]},
+    ],
+)
+@pytest.mark.parametrize(
+    "resource", [{}, {"user.id": "svc-account", "session.id": "process-7", "langfuse.trace.tags": ["service"]}]
+)
+def test_what_identifies_less_than_the_root_does_not_replace_what_it_said(
+    below: dict[str, Any], resource: dict[str, Any]
+) -> None:
+    """Whoever calls a model below the root knows of a call, a run or a process; the root said whose trace it is."""
+    record = fold(traces(span(OWN), child(below, start=START + 1), resource=resource))
+    assert record is not None
+    assert (record["user_id"], record["session_id"], record["tags"]) == ("alice", "chat-9", ["own"])
+
+
+@pytest.mark.parametrize(
+    ("below", "resource", "identity"),
+    [
+        ({"session.id": "s", "user_id": "user-7"}, {}, ("user-7", "s", [])),
+        (
+            {"user.id": "u", "conversation.id": "c", "traceloop.association.properties.tags": ["t"]},
+            {},
+            ("u", "c", ["t"]),
+        ),
+        ({"user.id": "u"}, {"session.id": "r", "langfuse.trace.tags": "t"}, ("u", "r", ["t"])),
+        ({"session.id": "s", "user_id": "user-7"}, {"user.id": "svc-account"}, ("user-7", "s", [])),
+    ],
+)
+@pytest.mark.parametrize("known", [(), (span(),)], ids=["no root", "a root that says nothing"])
+def test_below_the_root_anything_fills_what_nobody_says(
+    known: tuple[Any, ...], below: dict[str, Any], resource: dict[str, Any], identity: tuple[Any, ...]
+) -> None:
+    told = traces(child(below, start=START + 1), resource=resource)
+    record = fold([*traces(*known), *told])
+    assert record is not None
+    assert (record["user_id"], record["session_id"], record["tags"]) == identity
+    assert record.keys().isdisjoint(OTHERWISE.values())
+
+
+def test_what_is_meant_for_the_trace_counts_below_the_root_as_langfuse_has_it() -> None:
+    told = {"user.id": "bob", "gen_ai.conversation.id": "chat-10", "langfuse.trace.tags": ["more"]}
+    record = fold(traces(span(OWN), child(told, start=START + 1)))
+    assert record is not None
+    assert (record["user_id"], record["session_id"], record["tags"]) == ("bob", "chat-10", ["more", "own"])
 
 
 def test_the_name_of_a_trace_is_bounded() -> None:

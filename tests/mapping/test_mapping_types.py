@@ -70,6 +70,7 @@ def test_livekit_types_follow_from_span_names(scope: str, name: str, type_: str)
         ("3.3.9", "python", "generation"),
         ("", "python", "generation"),
         ("3.4.0", "python", "span"),
+        pytest.param("9" * 5000, "python", "span", id="a version of digits"),
         ("3.0.0", "js", "span"),
     ],
 )

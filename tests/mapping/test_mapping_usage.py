@@ -100,6 +100,52 @@ USAGE: list[tuple[str, str, dict[str, Any], dict[str, int] | None]] = [
         {"mlflow.chat.tokenUsage": '{"input_tokens":3,"output_tokens":2,"total_tokens":5}'},
         {"input": 3, "output": 2, "total": 5},
     ),
+    (
+        "a part below zero is no part",
+        "x",
+        {
+            "gen_ai.usage.input_tokens": 10,
+            "gen_ai.usage.cache_read.input_tokens": -1,
+            "gen_ai.usage.output_tokens": 5,
+            "gen_ai.usage.reasoning.output_tokens": -2,
+        },
+        {"input": 10, "output": 5},
+    ),
+    (
+        "a part below zero gives nothing to another",
+        "x",
+        {
+            "gen_ai.usage.input_tokens": 10,
+            "gen_ai.usage.cache_read.input_tokens": 4,
+            "gen_ai.usage.cache_creation.input_tokens": -3,
+        },
+        {"input": 6, "input_cached_tokens": 4},
+    ),
+    (
+        "genkit's part below zero",
+        "genkit-tracer",
+        {"genkit:output": '{"usage":{"inputTokens":5,"outputTokens":9,"thoughtsTokens":-4}}'},
+        {"input": 5, "output": 9},
+    ),
+    (
+        "vercel's parts below zero",
+        "ai",
+        {
+            "gen_ai.usage.input_tokens": 100,
+            "gen_ai.usage.output_tokens": 7,
+            "ai.usage.cachedInputTokens": -40,
+            "ai.usage.reasoningTokens": -3,
+            "ai.response.providerMetadata": '{"anthropic":{"usage":{"cache_creation_input_tokens":10,'
+            '"cache_creation":{"ephemeral_5m_input_tokens":-10}}}}',
+        },
+        {"input": 90, "output": 7, "input_cache_creation": 10},
+    ),
+    (
+        "mlflow's part below zero",
+        "x",
+        {"mlflow.chat.tokenUsage": '{"input_tokens":3,"cache_read_input_tokens":-1}'},
+        {"input": 3},
+    ),
     ("a total alone", "x", {"llm.usage.total_tokens": 12}, {"total": 12}),
 ]
 
@@ -107,6 +153,55 @@ USAGE: list[tuple[str, str, dict[str, Any], dict[str, int] | None]] = [
 @pytest.mark.parametrize(("scope", "attributes", "usage"), [c[1:] for c in USAGE], ids=[c[0] for c in USAGE])
 def test_usage(scope: str, attributes: dict[str, Any], usage: dict[str, int] | None) -> None:
     assert observation(attributes, scope=scope).body.get("usageDetails") == usage
+
+
+ABSURD = "9" * 400
+"""Digits of a number past every double."""
+LARGE = "1" + "0" * 308
+"""Those of one just below: two of them are past it."""
+
+
+@pytest.mark.parametrize(
+    ("scope", "attributes"),
+    [
+        ("ai", {"ai.operationId": "x", "gen_ai.usage.input_tokens": ABSURD, "ai.usage.cachedInputTokens": 0.5}),
+        ("genkit-tracer", {"genkit:output": f'{{"usage":{{"outputTokens":{ABSURD},"thoughtsTokens":0.5}}}}'}),
+        (
+            "gcp.vertex.agent",
+            {
+                "gen_ai.usage.input_tokens": 0.5,
+                "gcp.vertex.agent.llm_response": f'{{"usage_metadata":{{"cached_content_token_count":{ABSURD}}}}}',
+            },
+        ),
+        (
+            "x",
+            {
+                "gen_ai.usage.input_tokens": 0.5,
+                "gen_ai.usage.cache_read_input_tokens": LARGE,
+                "gen_ai.usage.cache_write_tokens": LARGE,
+            },
+        ),
+        (
+            "x",
+            {
+                "mlflow.chat.tokenUsage": f'{{"input_tokens":0.5,"cache_read_input_tokens":{LARGE},'
+                f'"cache_creation_input_tokens":{LARGE}}}'
+            },
+        ),
+        (
+            "x",
+            {
+                "langfuse.observation.usage_details": f'{{"prompt_tokens":{ABSURD},"completion_tokens":{ABSURD},'
+                f'"total_tokens":{ABSURD}}}'
+            },
+        ),
+    ],
+)
+def test_an_absurd_count_costs_itself_alone(scope: str, attributes: dict[str, Any]) -> None:
+    known = {"gen_ai.request.model": "m", "input.value": "i"}
+    body = observation({**known, **attributes}, scope=scope).body
+    assert body["model"] == "m"
+    assert all(count == 0 for count in body.get("usageDetails", {}).values())
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,11 @@ def test_truth(value: Any, is_truthy: bool, is_meaningful: bool) -> None:
         ([], None),
         (float("nan"), None),
         ("inf", None),
+        (2**63 - 1, 2**63 - 1),
+        pytest.param(10**300, 1e300, id="a double"),
+        pytest.param(str(-(10**300)), -1e300, id="text of a double"),
+        pytest.param(10**309, None, id="past every double"),
+        pytest.param("9" * 5000, None, id="more digits than Python reads"),
     ],
 )
 def test_number(value: Any, expected: float | None) -> None:
@@ -61,7 +66,17 @@ def test_number(value: Any, expected: float | None) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("12 tokens", 12), ("-3", -3), ("+4.9", 4), (4.9, 4), ("x1", None), (True, None), (None, None), ("", None)],
+    [
+        ("12 tokens", 12),
+        ("-3", -3),
+        ("+4.9", 4),
+        (4.9, 4),
+        ("x1", None),
+        (True, None),
+        (None, None),
+        ("", None),
+        pytest.param("9" * 400, None, id="past every double"),
+    ],
 )
 def test_whole_number(value: Any, expected: int | None) -> None:
     assert whole_number(value) == expected

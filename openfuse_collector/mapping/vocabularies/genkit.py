@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from openfuse_collector.mapping.coercion import BROKEN, scalar_map, truthy
+from openfuse_collector.mapping.coercion import BROKEN, number, scalar_map, truthy, without_parts
 from openfuse_collector.mapping.rule import Content, ContentRule, MapRule, Rule, TypeRule, Vocabulary, by_value
 from openfuse_collector.mapping.span_view import SpanView
 
@@ -54,7 +54,7 @@ def _usage(span: SpanView) -> dict[str, Any] | None:
     thoughts = _count(usage, "thoughtsTokens")
     counts = {
         "input": _count(usage, "inputTokens"),
-        "output": max(_count(usage, "outputTokens") - thoughts, 0),
+        "output": without_parts(_count(usage, "outputTokens"), (thoughts,)),
         "total": _count(usage, "totalTokens"),
         "output_reasoning": thoughts,
     }
@@ -63,7 +63,7 @@ def _usage(span: SpanView) -> dict[str, Any] | None:
 
 def _count(usage: dict[str, Any], name: str) -> int | float:
     value = usage.get(name)
-    return value if isinstance(value, int | float) else 0
+    return (number(value) or 0) if isinstance(value, int | float) else 0
 
 
 _BOTH = (INPUT, OUTPUT)

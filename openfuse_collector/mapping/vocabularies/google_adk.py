@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from openfuse_collector.mapping.coercion import truthy
+from openfuse_collector.mapping.coercion import number, truthy
 from openfuse_collector.mapping.rule import Content, ContentRule, Rule, Vocabulary
 from openfuse_collector.mapping.span_view import SpanView
 
@@ -34,7 +34,8 @@ def cached_tokens(span: SpanView) -> int | float:
     """Cached input tokens that only the recorded response mentions, 0 when there are none."""
     usage = span.json_object(LLM_RESPONSE).get("usage_metadata")
     count = usage.get("cached_content_token_count") if isinstance(usage, dict) else None
-    return count if isinstance(count, int | float) and not isinstance(count, bool) and count > 0 else 0
+    known = number(count) if isinstance(count, int | float) and not isinstance(count, bool) else None
+    return known if known is not None and known > 0 else 0
 
 
 VOCABULARY = Vocabulary(

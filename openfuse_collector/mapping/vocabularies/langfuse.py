@@ -72,7 +72,7 @@ def _mistyped_generation(span: SpanView) -> str | None:
 
 
 def _at_most_3_3(version: str) -> bool:
-    numbers = re.match(r"(\d+)(?:\.(\d+))?", version)
+    numbers = re.match(r"(\d{1,9})(?:\.(\d{1,9}))?", version)
     return numbers is None or (int(numbers[1]), int(numbers[2] or 0)) <= (3, 3)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from openfuse_collector.mapping.coercion import number, scalar_map
+from openfuse_collector.mapping.coercion import number, scalar_map, without_parts
 from openfuse_collector.mapping.rule import ContentRule, MapRule, Rule, Vocabulary, by_spelling, sides
 from openfuse_collector.mapping.span_view import SpanView
 
@@ -34,16 +34,17 @@ _COUNTS = {
     "cache_read_input_tokens": "input_cached_tokens",
     "cache_creation_input_tokens": "input_cache_creation",
 }
+_PART_OF_INPUT = ("input_cached_tokens", "input_cache_creation")
 _MODEL = "mlflow.llm.model"
 
 
 def _usage(span: SpanView) -> dict[str, Any] | None:
     """MLflow's `input_tokens` includes what came from or went into a cache."""
     counts = span.json_object(TOKEN_USAGE)
-    usage = {target: number(counts[key]) for key, target in _COUNTS.items() if number(counts.get(key)) is not None}
-    cached = (usage.get("input_cached_tokens") or 0) + (usage.get("input_cache_creation") or 0)
-    if cached and "input" in usage:
-        usage["input"] = max((usage["input"] or 0) - cached, 0)
+    usage = {target: count for key, target in _COUNTS.items() if (count := number(counts.get(key))) is not None}
+    parts = [usage[part] for part in _PART_OF_INPUT if part in usage]
+    if parts and "input" in usage:
+        usage["input"] = without_parts(usage["input"], parts)
     return usage or None
 
 

@@ -15,6 +15,7 @@ from openfuse_collector.mapping.coercion import (
     text,
     truthy,
     whole_number,
+    without_parts,
 )
 from openfuse_collector.mapping.rule import Content, ContentRule, MapRule, Rule, TypeRule, Vocabulary
 from openfuse_collector.mapping.span_view import SpanView
@@ -169,8 +170,8 @@ def _usage(span: SpanView) -> dict[str, Any] | None:
     ):
         _fill(usage, target, number(parse_json(span.attributes.get(key))))
     _fill_from_provider(span, usage)
-    usage["input"] = max(usage.get("input", 0) - sum(usage.get(part, 0) for part in _PART_OF_INPUT), 0)
-    usage["output"] = max(usage.get("output", 0) - usage.get("output_reasoning_tokens", 0), 0)
+    usage["input"] = without_parts(usage.get("input", 0), (usage.get(part, 0) for part in _PART_OF_INPUT))
+    usage["output"] = without_parts(usage.get("output", 0), (usage.get("output_reasoning_tokens", 0),))
     return usage
 
 
@@ -189,8 +190,8 @@ def _fill_from_provider(span: SpanView, usage: dict[str, Any]) -> None:
     creation = _section(anthropic, "cache_creation")
     _fill_all(usage, creation, _ANTHROPIC_CREATION)
     if creation and "input_cache_creation" in usage:
-        by_age = sum(usage.get(target, 0) for target in _ANTHROPIC_CREATION.values())
-        usage["input_cache_creation"] = max(usage["input_cache_creation"] - by_age, 0)
+        by_age = (usage.get(target, 0) for target in _ANTHROPIC_CREATION.values())
+        usage["input_cache_creation"] = without_parts(usage["input_cache_creation"], by_age)
     _fill_all(usage, _section(_provider(span, "bedrock"), "usage"), _BEDROCK_USAGE)
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 OFF = "Media uploads are off in this collector: set media::directory of its langfuse receiver"
 
+_LONGEST_TIME = 12
+"""Digits of epoch seconds, for many thousand years."""
 _MEDIA_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _REPORT = Schema(
     {
@@ -170,9 +172,8 @@ class MediaHandlers:
     def _granted(self, request: web.Request, directory: MediaDirectory) -> Grant:
         query = request.query
         expires = query.get("expires", "")
-        grant = Grant(
-            request.method, query.get("project", ""), _media_id(request), int(expires) if expires.isdecimal() else 0
-        )
+        until = int(expires) if expires.isdecimal() and len(expires) <= _LONGEST_TIME else 0
+        grant = Grant(request.method, query.get("project", ""), _media_id(request), until)
         if not is_signed(directory.key, grant, query.get("signature", ""), time.time()):
             raise AnswerError(HTTPStatus.FORBIDDEN, {"message": "The address is not signed, or has expired"})
         return grant

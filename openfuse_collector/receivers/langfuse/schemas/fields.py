@@ -43,7 +43,6 @@ JSON: Types = frozenset((str, int, float, bool, type(None), dict, list))
 TEXT: Types = frozenset((str,))
 
 LONGEST_ID = 800
-_LONGEST_CACHED = 200
 _LARGEST_DOUBLE = int(sys.float_info.max)
 
 
@@ -237,10 +236,7 @@ def map_of(plain: Types, parse: Parse) -> Parse:
 
 def environment(value: Any, path: Path, issues: list[Issue]) -> Any:
     """The environment in Langfuse's normal form, `default` for whatever has none; never an issue."""
-    if type(value) is not str:
-        return DEFAULT
-    # The function remembers what it is given; long text is not worth that.
-    return normal_environment(value) if len(value) <= _LONGEST_CACHED else normal_environment.__wrapped__(value)
+    return normal_environment(value) if type(value) is str else DEFAULT
 
 
 def fallback(default: Any, parse: Parse) -> Parse:
