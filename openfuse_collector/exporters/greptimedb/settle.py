@@ -29,6 +29,7 @@ from openfuse_collector.exporters.greptimedb.settle_list import Expected, Settle
 from openfuse_collector.exporters.greptimedb.settle_marks import Marks
 from openfuse_collector.exporters.greptimedb.sql import Rows, SqlClient
 from openfuse_collector.store.present import Folded
+from openfuse_collector.telemetry.limited import Limited
 
 LOOK = 1000
 """Entities of the first look at a time."""
@@ -75,6 +76,7 @@ class Settle:
     def __init__(self, settings: Settings, config: SettleConfig, sql: SqlClient, owner: Owner) -> None:
         self._config = config
         self._log = settings.log
+        self._limited = Limited(settings.log)
         self._sql = sql
         self._owner = owner
         self._list = SettleList(config.max_size, float(config.interval), float(config.after))
@@ -231,7 +233,9 @@ class Settle:
         try:
             expected = self._owner.expected(entity, history)
         except Exception as error:  # the events nobody can fold are dead letters already
-            self._log.warning("an entity cannot be folded", entity=entity.id, type=entity.type, error=str(error))
+            self._limited.warning(
+                "fold", "an entity cannot be folded", entity=entity.id, type=entity.type, error=str(error)
+            )
             return True
         return is_right(entity, expected, rows, sides)
 
