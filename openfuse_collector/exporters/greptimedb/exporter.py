@@ -113,8 +113,8 @@ class GreptimedbExporter:
         now = epoch.read(self._sql)
         if now != self._epoch:
             self._projector.forget()
-            self._projector.horizons = horizons.read(self._sql.rows)
-            self._settle.hurry()
+            before, self._projector.horizons = self._projector.horizons, horizons.read(self._sql.rows)
+            self._settle.hurry(horizons.newly_deleted(before, self._projector.horizons))
             self._epoch = now
         self._settle.load()
 

@@ -9,6 +9,7 @@ again if they are wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from itertools import islice
 from threading import Event as Flag
@@ -117,9 +118,9 @@ class Settle:
         if self.on:
             self._list.doubt(monotonic(), span, entities)
 
-    def hurry(self) -> None:
-        """Somebody has changed the store."""
-        self._list.hurry()
+    def hurry(self, deleted: AbstractSet[str] = frozenset()) -> None:
+        """Somebody has changed the store, and deleted these projects."""
+        self._list.hurry(deleted)
 
     # the thread
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from math import inf
 from typing import NamedTuple
 
@@ -87,6 +88,12 @@ class Slice:
             self.bytes += ENTRY_BYTES + len(entity.id)
         group[entity.id] = packed
 
+    def doubt(self, projects: AbstractSet[str]) -> None:
+        """What was known of the entities of these projects counts no more. May be called while another thread goes over them."""
+        for (project_id, _), group in self._groups.items():
+            if project_id in projects:
+                group.update(dict.fromkeys(group, _UNKNOWN))
+
 
 class Search(NamedTuple):
     """Receive times to be searched for entities nobody remembers."""
@@ -140,10 +147,15 @@ class SettleList:
         """The slice that was taken needs no more attention."""
         self._taken = None
 
-    def hurry(self) -> None:
-        """Somebody has changed the store: everything is due, and another collector's repair is no excuse for anything."""
+    def hurry(self, deleted: AbstractSet[str] = frozenset()) -> None:
+        """Somebody has changed the store: everything is due, and another collector's repair is no excuse for anything.
+
+        The tombstone of a project is no event of its entities: a batch that was under way when it was written leaves rows that look as
+        they were left. So what is listed of projects that were `deleted` has to be read whole.
+        """
         for slice in (*self._slices, *([self._taken] if self._taken else [])):
             slice.touched, slice.strict = -inf, True
+            slice.doubt(deleted)
         self._searches = deque(Search(-inf, search.span) for search in self._searches)
 
     def search(self, now: float, span: Span) -> None:
