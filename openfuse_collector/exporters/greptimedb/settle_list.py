@@ -163,7 +163,7 @@ class SettleList:
         self._searches.append(Search(now, span))
         if len(self._searches) > SEARCHES:
             one, other = self._searches.popleft(), self._searches.popleft()
-            self._searches.appendleft(Search(other.touched, _hull((one.span, other.span))))
+            self._searches.appendleft(Search(other.touched, hull((one.span, other.span))))
 
     def to_search(self, before: float) -> Span | None:
         """The receive times to search next, if they have waited since `before`."""
@@ -181,7 +181,7 @@ class SettleList:
         """The receive times of everything that is listed or to be searched, None when there is nothing."""
         taken = () if self._taken is None else (self._taken.span,)
         spans = (*taken, *(search.span for search in self._searches), *(slice.span for slice in self._slices))
-        return _hull(spans) if spans else None
+        return hull(spans) if spans else None
 
     def _open(self, now: float, span: Span) -> Slice:
         if not self._slices or now >= self._slices[-1].opened + self._width or self._slices[-1].strict:
@@ -190,7 +190,7 @@ class SettleList:
             self._slices.append(Slice(now, thorough=thorough))
         open_ = self._slices[-1]
         open_.touched = now
-        open_.span = _hull((open_.span, span))
+        open_.span = hull((open_.span, span))
         return open_
 
     def _shrink(self) -> None:
@@ -203,7 +203,8 @@ def _times(time: int | None) -> frozenset[int]:
     return frozenset() if time is None else frozenset((time,))
 
 
-def _hull(spans: Sequence[Span]) -> Span:
+def hull(spans: Sequence[Span]) -> Span:
+    """The shortest span that holds them all, at least one."""
     return Span(min(span.start for span in spans), max(span.end for span in spans))
 
 
