@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from openfuse_collector.errors import PermanentError, SuspectError
+from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.event import Entity, Event
-from openfuse_collector.exporters.greptimedb.errors import CallError, consume_error
+from openfuse_collector.exporters.greptimedb.halving import Failure, written
 from openfuse_collector.exporters.greptimedb.settle_list import SettleList, Span, hull
 from openfuse_collector.exporters.greptimedb.settle_marks import Marks
 from openfuse_collector.store.present import Folded
@@ -22,8 +22,6 @@ from openfuse_collector.telemetry.limited import Limited
 if TYPE_CHECKING:
     from prometheus_client import Counter
 
-HOPELESS = 16
-"""So many failures in a row, twice what halving some hundred entities down to one takes, are the fault of the server."""
 MOST = 1000
 """Entities that wait for another attempt; more are searched for in raw_events when their time comes."""
 SHORTEST, LONGEST = 1.0, 3600.0
@@ -106,42 +104,28 @@ class Repairs:
 
         Raises CallError where nobody is there, or nothing can be written: what was not made is still wrong then.
         """
-        now, failures = monotonic(), 0
+        now = monotonic()
         known = {entity: setback.due for entity, setback in self._setbacks.items() if entity in wrong}
-        untried = [[entity] for entity, due in known.items() if due <= now]
-        untried += filter(None, [[entity for entity in wrong if entity not in known]])
-        while untried:
-            some = untried.pop()
-            with self._owner.lock:
-                error = self._attempt(some, Span(min(map(wrong.__getitem__, some)), max(map(wrong.__getitem__, some))))
-                if error is not None and len(some) > 1:
-                    half = len(some) // 2
-                    untried += some[half:], some[:half]
-                elif error is not None:
-                    self._failed(some[0], wrong[some[0]], error)
-            failures = failures + 1 if isinstance(error, CallError) else 0
-            if isinstance(error, CallError) and failures >= HOPELESS:
-                raise error
+        groups = [[entity] for entity, due in known.items() if due <= now]
+        groups += filter(None, [[entity for entity in wrong if entity not in known]])
+        for failed in written(groups, lambda some: self._rewrite({entity: wrong[entity] for entity in some})):
+            if failed is not None:
+                entity, failure = failed
+                with self._owner.lock:
+                    self._failed(entity, wrong[entity], failure)
             yield
 
-    def _attempt(self, entities: Sequence[Entity], received: Span) -> PermanentError | CallError | None:
-        """What came of it; None is success. Raises CallError where it says nothing about the rows."""
-        self._marks.widen(received, self.outstanding)
-        try:
-            folded = self._owner.rewrite(entities)
-        except PermanentError as error:
-            return error
-        except CallError as error:
-            if not isinstance(consume_error(error), SuspectError):
-                raise
-            return error
-        self._list.add(monotonic(), received, folded, repaired=True)
-        self._refolded.inc(len(folded))
-        for entity in entities:
-            self.settled(entity)
-        return None
+    def _rewrite(self, wrong: Mapping[Entity, int]) -> None:
+        received = Span(min(wrong.values()), max(wrong.values()))
+        with self._owner.lock:
+            self._marks.widen(received, self.outstanding)
+            folded = self._owner.rewrite(list(wrong))
+            self._list.add(monotonic(), received, folded, repaired=True)
+            self._refolded.inc(len(folded))
+            for entity in wrong:
+                self.settled(entity)
 
-    def _failed(self, entity: Entity, received: int, error: PermanentError | CallError) -> None:
+    def _failed(self, entity: Entity, received: int, error: Failure) -> None:
         names = {"entity": entity.id, "type": entity.type, "project": entity.project_id, "error": str(error)}
         last = self._setbacks.pop(entity, None)
         if isinstance(error, PermanentError):

@@ -14,6 +14,7 @@ from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.exporters.greptimedb import settle as settle_pass
 from openfuse_collector.exporters.greptimedb import settle_repair
 from openfuse_collector.exporters.greptimedb.errors import CallError
+from openfuse_collector.exporters.greptimedb.halving import HOPELESS
 from tests.builders import RECEIVED_AT
 from tests.greptimedb_double import StatusCode, faults
 
@@ -111,7 +112,7 @@ def test_a_server_that_takes_nothing_ends_the_pass(faulty: Server, clock: Clock)
             before = calls(faulty)
             with pytest.raises(CallError):
                 one.settle()
-            assert calls(faulty) - before <= settle_repair.HOPELESS
+            assert calls(faulty) - before <= HOPELESS
         faulty.double.heal()
         clock.now += settle_repair.LONGEST
         settle(one)
