@@ -46,8 +46,7 @@ def is_elsewhere(events: Sequence[Event], trace_id: str) -> bool:
 
     `trace_id` of an observation or score is what the first event says of it, of a run item what the last one says (docs/fold.md).
     Tombstones aside: what is deleted is still of its trace, and its payloads are erased with no other. Nor does what cannot be read
-    say anything. A row of the trace is
-    believed where no event names it: the one that did may have expired.
+    say anything. A row of the trace is believed where no event names it: the one that did may have expired.
     """
     if not any(names_trace(event, trace_id) for event in events):
         return False

@@ -132,6 +132,7 @@ def test_what_nobody_can_read_costs_its_own_entity_only(kit: StoreKit) -> None:
 def test_what_nobody_can_read_can_be_deleted(kit: StoreKit, erase: bool) -> None:
     store(kit, conversation("t1"), conversation("t2"))
     put(kit, BROKEN)
+    put(kit, BROKEN, id="t1-o", kind="observation")
     removed = deleted(kit, "t1", erase=erase)
     assert dict(+removed.entities) == {"trace": 1, "observation": 1, "score": 1}
     assert ids(kit) == {"t2", "t2-o", "t2-s"}
