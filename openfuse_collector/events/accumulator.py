@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from openfuse_collector.events.columns import TIME_COLUMN
 from openfuse_collector.events.deletion import NEVER, last_stated, stated_at
-from openfuse_collector.events.event import TOMBSTONE, Entity, Event
+from openfuse_collector.events.event import TOMBSTONE, UNREADABLE, Entity, Event
 from openfuse_collector.events.generation import following
 from openfuse_collector.events.order import instant, order_key
 from openfuse_collector.events.record import Record, finish
@@ -85,9 +85,15 @@ class Accumulator:
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Accumulator:
-        """The accumulator of a history, which may hold copies and superseded events in any order."""
+        """The accumulator of a history, which may hold copies and superseded events in any order.
+
+        Raises ValueError where the store has an event that cannot be read: what the others say may not be the truth without it.
+        """
         first: dict[str, Event] = {}
         for event in events:
+            if event.type == UNREADABLE:
+                reason = (event.metadata or {}).get(UNREADABLE)
+                raise ValueError(f"its raw event received at {event.timestamp} cannot be read: {reason}")
             known = first.get(event.id)
             if known is None or event.ingested_at < known.ingested_at:
                 first[event.id] = event

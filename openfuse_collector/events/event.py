@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
+
+from openfuse_collector.events.text import cleaned, parse_json
 
 EntityType = Literal["trace", "observation", "score", "dataset_run_item"]
 
@@ -14,8 +17,8 @@ REMARK = "remark"
 TOMBSTONE: Final = "langfuse-tombstone"
 """Type of the event that says: delete this entity."""
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
+UNREADABLE: Final = "openfuse-unreadable"
+"""Type of what a store has as a raw event and nobody can read; `UNREADABLE` in its metadata is why. Its entity cannot be folded."""
 
 
 class Entity(NamedTuple):
@@ -68,18 +71,41 @@ def encode_envelope(event: Event) -> bytes:
     return _encode(envelope)
 
 
-def decode_envelope(entity: Entity, body: str | bytes, ingested_at: int) -> Event:
-    """The event of a raw_events row. Openfuse's tombstones are no envelopes: `{id, deletedAt}`."""
-    envelope = _decode(body)
-    if "type" not in envelope and "deletedAt" in envelope:
-        id = f"tombstone-{entity.id}-{ingested_at}"
-        return Event(entity, id, TOMBSTONE, str(envelope["deletedAt"]), envelope, ingested_at)
-    return Event(
-        entity=entity,
-        id=envelope["id"],
-        type=envelope["type"],
-        timestamp=envelope["timestamp"],
-        body=envelope["body"],
-        ingested_at=ingested_at,
-        metadata=envelope.get("metadata"),
-    )
+class _Envelope(msgspec.Struct, gc=False):
+    id: str
+    type: str
+    timestamp: str
+    body: dict[str, Any]
+    metadata: Any = None
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Envelope).decode
+
+
+def decode_envelope(entity: Entity, body: str, ingested_at: int) -> Event:
+    """The event of a raw_events row, whoever wrote it. What is no event becomes one of the type `UNREADABLE`, never an error."""
+    try:
+        envelope = _decode(body)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return _decode_foreign(entity, body, ingested_at)
+    return _event(entity, envelope, ingested_at)
+
+
+def _decode_foreign(entity: Entity, body: str, ingested_at: int) -> Event:
+    """What is not as this project writes it: JavaScript writes half surrogate pairs, and Openfuse's tombstones are `{id, deletedAt}`."""
+    try:
+        value = cleaned(parse_json(body))
+        if type(value) is dict and "type" not in value and "deletedAt" in value:
+            id = f"tombstone-{entity.id}-{ingested_at}"
+            return Event(entity, id, TOMBSTONE, str(value["deletedAt"]), value, ingested_at)
+        return _event(entity, msgspec.convert(value, _Envelope), ingested_at)
+    except (ValueError, msgspec.ValidationError) as error:
+        at = datetime.fromtimestamp(ingested_at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return Event(
+            entity, f"unreadable-{entity.id}-{ingested_at}", UNREADABLE, at, {}, ingested_at, {UNREADABLE: str(error)}
+        )
+
+
+def _event(entity: Entity, envelope: _Envelope, ingested_at: int) -> Event:
+    return Event(entity, envelope.id, envelope.type, envelope.timestamp, envelope.body, ingested_at, envelope.metadata)

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import structs
 
 from openfuse_collector.events.accumulator import Accumulator
-from openfuse_collector.events.event import REMARK, TOMBSTONE, Entity, Event
+from openfuse_collector.events.event import REMARK, TOMBSTONE, UNREADABLE, Entity, Event
 from openfuse_collector.events.source import source_of
 from openfuse_collector.events.text import clean
 
@@ -45,12 +45,12 @@ def is_elsewhere(events: Sequence[Event], trace_id: str) -> bool:
     """Whether an entity belongs to another trace although one of its events names this one.
 
     `trace_id` of an observation or score is what the first event says of it, of a run item what the last one says (docs/fold.md).
-    Tombstones aside: what is deleted is still of its trace, and its payloads are erased with no other. A row of the trace is
-    believed where no event names it: the one that did may have expired.
+    Tombstones aside: what is deleted is still of its trace, and its payloads are erased with no other. Nor does what cannot be read
+    say anything. A row of the trace is believed where no event names it: the one that did may have expired.
     """
     if not any(names_trace(event, trace_id) for event in events):
         return False
-    record = Accumulator.of(event for event in events if event.type != TOMBSTONE).record()
+    record = Accumulator.of(event for event in events if event.type not in (TOMBSTONE, UNREADABLE)).record()
     return record is not None and clean(record.get("trace_id") or "") != trace_id
 
 
@@ -69,7 +69,9 @@ def erased(event: Event) -> Event:
         metadata["shallow"] = True
     if event.remark:
         metadata[REMARK] = True
-    return structs.replace(event, body=body, metadata=metadata)
+    # Nothing that could not be read is left of one that was unreadable.
+    type_ = f"{event.entity.type}-update" if event.type == UNREADABLE else event.type
+    return structs.replace(event, type=type_, body=body, metadata=metadata)
 
 
 def is_erased(event: Event) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from openfuse_collector.events.accumulator import Accumulator
 from openfuse_collector.events.deletion import NEVER
-from openfuse_collector.events.event import Event
+from openfuse_collector.events.event import UNREADABLE, Event
 from openfuse_collector.events.record import Record
 
 
@@ -41,6 +41,6 @@ def record_within(accumulator: Accumulator, horizon: Horizon) -> Record | None:
 
 
 def is_alive(events: Iterable[Event], horizon: Horizon) -> bool:
-    """Whether an entity with these events has a row."""
-    record = record_within(Accumulator.of(events), horizon)
+    """Whether an entity with these events has a row, as far as they can be read."""
+    record = record_within(Accumulator.of(event for event in events if event.type != UNREADABLE), horizon)
     return record is not None and not record["is_deleted"]

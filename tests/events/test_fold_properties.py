@@ -135,7 +135,7 @@ def test_folding_changes_no_event_and_a_stored_history_folds_alike(history: list
     record = Accumulator.of(history).record()
     expected = row_bytes(history[0].entity.type, record) if history else b""
     assert history == before
-    stored = [decode_envelope(event.entity, encode_envelope(event), event.ingested_at) for event in history]
+    stored = [decode_envelope(event.entity, encode_envelope(event).decode(), event.ingested_at) for event in history]
     if stored:
         assert row_bytes(stored[0].entity.type, Accumulator.of(stored).record()) == expected
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,10 +19,14 @@ from openfuse_collector.component import ComponentID, Settings
 from openfuse_collector.config.types import Duration
 from openfuse_collector.dead_letters.file import NAME, LetterFile
 from openfuse_collector.dead_letters.letter import DeadLetter
+from openfuse_collector.exporters.greptimedb.dead_letters import ATTEMPTS
+from openfuse_collector.exporters.greptimedb.errors import CallError
+from openfuse_collector.exporters.greptimedb.exporter import GreptimedbExporter
+from openfuse_collector.exporters.greptimedb.halving import HOPELESS
 from openfuse_collector.signals import Signal
 from openfuse_collector.store.retention import RetentionConfig
 from tests.builders import RECEIVED_AT, event, item, settings
-from tests.greptimedb_double import faults
+from tests.greptimedb_double import Fault, StatusCode, faults
 
 LIMIT = RetentionConfig(default=Duration(10**6))
 """Eleven days."""
@@ -51,7 +57,7 @@ def drop(directory: Path, id: str | None = None) -> int:
 def settle(made: Any, collector: Settings) -> None:
     """What a collector does about once a second."""
     collector.dead_letters.tend()
-    made.idle()
+    keep_up(made)
     assert collector.dead_letters.changes() == ([], [])
 
 
@@ -69,10 +75,40 @@ def copies(kit: StoreKit) -> dict[str, str]:
     return dict(found)
 
 
+@contextmanager
+def broken(kit: GreptimedbKit, fault: Fault) -> Iterator[Fault]:
+    """The server has that fault on copies, in any case not for longer than the test."""
+    fault = fault.on("openfuse_dead_letters")
+    kit.double.fail(fault)
+    try:
+        yield fault
+    finally:
+        kit.double.heal(fault)
+
+
+def until(found: Callable[[], bool]) -> None:
+    """Returns when it is so."""
+    nothing = Event()
+    for _ in range(6000):
+        if found():
+            return
+        nothing.wait(0.01)
+    raise TimeoutError
+
+
+def keep_up(made: Any) -> None:
+    """What happens about once a second: between batches, or in a thread of the exporter's own."""
+    if isinstance(made, GreptimedbExporter):
+        made._copies.keep_up()
+    else:
+        made.idle()
+
+
 def test_a_copy_has_what_there_is_to_know(kit: StoreKit, collector: Settings) -> None:
     with kit.exporter(collector) as made:
         (id,) = set_aside(collector, "odd")
         export(made, conversation("t1"))
+        keep_up(made)
         columns = "id, pipeline, component, reason, signal, project_id, receiver, received_at, position, payload, at"
         ((*said, payload, at),) = kit.query(f"SELECT {columns} FROM openfuse_dead_letters")
         assert said == [id, "traces", "genai", "too odd", "events", "default", "otlp", RECEIVED_AT, 0]
@@ -85,11 +121,11 @@ def test_a_copy_has_what_there_is_to_know(kit: StoreKit, collector: Settings) ->
 def test_copies_come_and_go_without_batches(kit: StoreKit, collector: Settings, tmp_path: Path) -> None:
     with kit.exporter(collector) as made:
         first, second, third = set_aside(collector, "one", "two", "three")
-        made.idle()
+        keep_up(made)
         assert copies(kit).keys() == {first, second, third}
         assert drop(tmp_path, second) == 1
         collector.dead_letters.tend()
-        made.idle()
+        keep_up(made)
         assert copies(kit).keys() == {first, third}
         assert collector.dead_letters.changes() == ([], [])
 
@@ -109,7 +145,7 @@ def test_a_letter_dropped_while_it_is_copied_leaves_no_copy(
     with kit.exporter(collector) as made:
         set_aside(collector, "odd")
         monkeypatch.setattr(collector.dead_letters, "copied", drop_before)
-        made.idle()
+        keep_up(made)
         settle(made, collector)
         assert copies(kit) == {}
         assert remembered(tmp_path) == 0
@@ -129,7 +165,7 @@ def test_a_letter_dropped_between_looks_at_the_file_leaves_no_copy(
     with kit.exporter(collector) as made:
         set_aside(collector, "odd")
         monkeypatch.setattr(LetterFile, "gone", drop_before)
-        made.idle()
+        keep_up(made)
         settle(made, collector)
         assert copies(kit) == {}
         assert remembered(tmp_path) == 0
@@ -142,7 +178,7 @@ def test_a_letter_dropped_after_a_death_in_between_leaves_no_copy(
     with kit.exporter(collector) as made:
         set_aside(collector, "odd")
         monkeypatch.setattr(collector.dead_letters, "copied", lambda letters, gone: None)
-        made.idle()
+        keep_up(made)
     assert copies(kit)
     collector.dead_letters.close()
     assert drop(tmp_path) == 1
@@ -157,7 +193,7 @@ def test_a_letter_refused_again_and_dropped_leaves_no_copy(kit: StoreKit, collec
     """Its copy is that of the first refusal."""
     with kit.exporter(collector) as made:
         set_aside(collector, "odd")
-        made.idle()
+        keep_up(made)
         set_aside(collector, "odd")
         assert drop(tmp_path) == 1
         settle(made, collector)
@@ -178,7 +214,7 @@ def test_a_letter_refused_again_while_it_is_copied_is_copied_again(
     with kit.exporter(collector) as made:
         (id,) = set_aside(collector, "odd")
         monkeypatch.setattr(collector.dead_letters, "copied", refuse_before)
-        made.idle()
+        keep_up(made)
         settle(made, collector)
         assert copies(kit) == {id: "still odd"}
 
@@ -187,15 +223,15 @@ def test_a_letter_that_changes_has_one_copy(kit: StoreKit, collector: Settings) 
     """Refused again it has another time, which is part of the key in GreptimeDB."""
     with kit.exporter(collector) as made:
         (id,) = set_aside(collector, "odd")
-        made.idle()
+        keep_up(made)
         file = collector.dead_letters
         ((_, letter),) = file.use(lambda file: list(file.letters("TRUE"))) or []
         again = structs.replace(letter, at=letter.at + 5000, reason="still odd")
         file.change(lambda file: file.add([again]))
-        made.idle()
+        keep_up(made)
         assert copies(kit) == {id: "still odd"}
         file.change(lambda file: file.remove("TRUE"))
-        made.idle()
+        keep_up(made)
         assert copies(kit) == {}
 
 
@@ -206,17 +242,17 @@ def test_one_store_of_several_has_the_copies(kit: StoreKit, collector: Settings,
     second = replace(collector, id=ComponentID("sqlite", "second"))
     with kit.exporter(collector) as made, other.exporter(second) as beside:
         (id,) = set_aside(collector, "odd")
-        beside.idle()
+        keep_up(beside)
         export(beside, conversation("t1"))
         assert copies(other) == {}
-        made.idle()
+        keep_up(made)
         assert copies(kit).keys() == {id}
 
 
 def test_copies_expire_with_their_project(kit: StoreKit, collector: Settings) -> None:
     with kit.exporter(collector) as made:
         (id,) = set_aside(collector, "odd")
-        made.idle()
+        keep_up(made)
         ((at,),) = kit.query("SELECT at FROM openfuse_dead_letters")
         later = at + 10**9
         assert expired(kit, LIMIT, later).rows["openfuse_dead_letters"] == 0
@@ -227,17 +263,105 @@ def test_copies_expire_with_their_project(kit: StoreKit, collector: Settings) ->
         assert copies(kit) == {}
 
 
-def test_copies_that_fail_hold_up_no_batch(greptimedb: GreptimedbKit, collector: Settings) -> None:
+def test_no_batch_waits_for_a_copy(greptimedb: GreptimedbKit, collector: Settings) -> None:
+    """Calls about copies hang while batches are stored: none of these makes such a call, nor does what is done between them."""
     with greptimedb.exporter(collector) as made:
         (id,) = set_aside(collector, "odd")
-        fault = faults.region_busy().on("openfuse_dead_letters")
-        greptimedb.double.fail(fault)
-        export(made, conversation("t1"))
-        assert greptimedb.double.struck(fault) > 0
-        assert ids(greptimedb) == {"t1", "t1-o", "t1-s"}
-        greptimedb.double.heal(fault)
-        export(made, conversation("t2"))
+        with broken(greptimedb, faults.stuck()) as fault:
+            for name in ("t1", "t2", "t3"):
+                export(made, conversation(name))
+                made.idle()
+            assert greptimedb.double.struck(fault) == 0
+            asyncio.run(made.start())
+            until(lambda: greptimedb.double.struck(fault) > 0)
+            export(made, conversation("t4"))
+        until(lambda: copies(greptimedb).keys() == {id})
+    assert len(ids(greptimedb)) == 12
+
+
+def test_copies_are_tried_ever_more_rarely_while_they_fail(
+    greptimedb: GreptimedbKit, collector: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with greptimedb.exporter(collector) as made, broken(greptimedb, faults.region_busy().times(8)):
+        (id,) = set_aside(collector, "odd")
+        pauses: list[float] = []
+
+        def wait(seconds: float) -> bool:
+            """Time passes at once."""
+            pauses.append(seconds)
+            return len(pauses) > 10
+
+        monkeypatch.setattr(made._copies._stop, "wait", wait)
+        made._copies._run()
+        assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60, 1, 1]
         assert copies(greptimedb).keys() == {id}
+
+
+def fails_with(id: str, code: StatusCode = StatusCode.INTERNAL) -> Fault:
+    return faults.bad_row(lambda table, row: row.get("id") == id, code=code)
+
+
+@pytest.mark.parametrize("code", [StatusCode.INTERNAL, StatusCode.CANCELLED])
+def test_a_letter_the_server_fails_with_keeps_no_other_from_being_copied(
+    greptimedb: GreptimedbKit, collector: Settings, code: StatusCode
+) -> None:
+    with greptimedb.exporter(collector) as made:
+        first, odd, last = set_aside(collector, "one", "odd", "last")
+        with broken(greptimedb, fails_with(odd, code)):
+            for _ in range(ATTEMPTS + 3):  # alone it may be the server's fault
+                keep_up(made)
+                assert copies(greptimedb).keys() == {first, last}
+                assert [letter.id for letter in collector.dead_letters.changes()[0]] == [odd]
+            (more,) = set_aside(collector, "more")
+            keep_up(made)
+            assert copies(greptimedb).keys() == {first, last, more}
+        keep_up(made)
+        assert copies(greptimedb).keys() == {first, odd, last, more}
+
+
+def test_a_letter_the_server_goes_on_failing_with_has_no_copy(greptimedb: GreptimedbKit, collector: Settings) -> None:
+    with greptimedb.exporter(collector) as made:
+        (odd,) = set_aside(collector, "odd")
+        others = []
+        with broken(greptimedb, fails_with(odd)):
+            for number in range(ATTEMPTS + 1):
+                assert [letter.id for letter in collector.dead_letters.changes()[0]] == [odd]
+                others += set_aside(collector, f"other{number}")
+                keep_up(made)
+        assert collector.dead_letters.changes() == ([], [])
+        assert copies(greptimedb).keys() == {*others}
+
+
+def test_many_letters_the_server_fails_with_keep_no_other_from_being_copied(
+    greptimedb: GreptimedbKit, collector: Settings
+) -> None:
+    """More of them, and all before the others, than failures in a row make a server that takes nothing."""
+    with greptimedb.exporter(collector) as made:
+        odd = set_aside(collector, *(f"odd{number}" for number in range(3 * HOPELESS)))
+        others = set_aside(collector, *(f"other{number}" for number in range(5)))
+        bad = faults.bad_row(lambda table, row: row.get("id") in odd, code=StatusCode.INTERNAL)
+        with broken(greptimedb, bad):
+            for _ in range(3 * HOPELESS):
+                with suppress(CallError):
+                    keep_up(made)
+                if copies(greptimedb):
+                    break
+            assert copies(greptimedb).keys() == {*others}
+        keep_up(made)
+        assert copies(greptimedb).keys() == {*odd, *others}
+
+
+def test_a_server_that_takes_no_copies_is_not_asked_for_each_letter(
+    greptimedb: GreptimedbKit, collector: Settings
+) -> None:
+    with greptimedb.exporter(collector) as made:
+        all_ = set_aside(collector, *(f"odd{number}" for number in range(100)))
+        with broken(greptimedb, faults.status(StatusCode.INTERNAL).over("grpc")) as fault:
+            with pytest.raises(CallError):
+                keep_up(made)
+            assert greptimedb.double.struck(fault) <= HOPELESS
+        keep_up(made)
+        assert copies(greptimedb).keys() == {*all_}
 
 
 def test_a_letter_the_server_refuses_has_no_copy_and_its_neighbours_have(
@@ -247,7 +371,7 @@ def test_a_letter_the_server_refuses_has_no_copy_and_its_neighbours_have(
         first, odd, last = set_aside(collector, "one", "odd", "last")
         greptimedb.double.fail(faults.bad_row(lambda table, row: row.get("id") == odd).on("openfuse_dead_letters"))
         try:
-            made.idle()
+            keep_up(made)
         finally:
             greptimedb.double.heal()
         assert copies(greptimedb).keys() == {first, last}

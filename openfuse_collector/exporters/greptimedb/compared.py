@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 def side_rows_of(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, dict[str, list[Row]]]:
     """The rows of entities in the side tables that are written, by side table. Deleted ones are left out."""
-    asked = [(part, side.name) for part in parts(entities) for side in SIDE_TABLES[part[1]]]
+    asked = [(part, side.name) for part in parts(entities) for side in SIDE_TABLES.get(part[1], ())]
     queries = [_query(table, these(project, "entity_id", named)) for (project, _, named), table in asked]
     found: dict[Entity, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for ((_, _, named), table), answer in zip(asked, ask(queries), strict=True):

@@ -65,12 +65,14 @@ class GreptimedbExporter:
         """The server need not be there yet: the journal takes the data, and the first batch waits for it."""
         self._maintenance.start()
         self._settle.start()
+        self._copies.start()
         self._upkeep.start()
 
     async def shutdown(self) -> None:
         """Wait for what is being sent, at most as long as a call may take."""
         await asyncio.to_thread(self._upkeep.stop)
         await asyncio.to_thread(self._settle.stop)
+        await asyncio.to_thread(self._copies.stop)
         await asyncio.to_thread(self._maintenance.stop)
         await asyncio.to_thread(self._writer.close)
 
@@ -90,13 +92,11 @@ class GreptimedbExporter:
             except BaseException:
                 self._forget(batch)
                 raise
-        self._copies.try_to_keep_up()
 
     def idle(self) -> None:
-        """Between batches: keep the copies of dead letters up to date. Raises CallError."""
+        """Between batches: make sure that there are tables, and see what commands have changed. Raises CallError."""
         with self.lock:
             self.prepare()
-        self._copies.keep_up()
 
     def settle(self) -> None:
         """Go over what was written and is quiet, now. Raises CallError."""
@@ -113,8 +113,8 @@ class GreptimedbExporter:
         now = epoch.read(self._sql)
         if now != self._epoch:
             self._projector.forget()
-            self._projector.horizons = horizons.read(self._sql.rows)
-            self._settle.hurry()
+            before, self._projector.horizons = self._projector.horizons, horizons.read(self._sql.rows)
+            self._settle.hurry(horizons.newly_deleted(before, self._projector.horizons))
             self._epoch = now
         self._settle.load()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 from openfuse_collector.events.deletion import NEVER
 from openfuse_collector.exporters.greptimedb.ddl import literal, moment, quoted, select
 from openfuse_collector.exporters.greptimedb.schema import EXPIRED, PROJECT_TOMBSTONES, Table
 from openfuse_collector.exporters.greptimedb.sql import Rows, SqlClient
-from openfuse_collector.store.horizon import Horizon
+from openfuse_collector.store.horizon import OPEN, Horizon, Horizons
 
 
 def read(query: Callable[[str], Rows]) -> dict[str, Horizon]:
@@ -19,6 +20,11 @@ def read(query: Callable[[str], Rows]) -> dict[str, Horizon]:
         project: Horizon(deleted.get(project, NEVER), expired.get(project, NEVER))
         for project in deleted.keys() | expired.keys()
     }
+
+
+def newly_deleted(before: Horizons, now: Horizons) -> AbstractSet[str]:
+    """The projects that were deleted, or deleted once more, between two readings."""
+    return {project for project, horizon in now.items() if horizon.deleted != before.get(project, OPEN).deleted}
 
 
 def delete(sql: SqlClient, project: str, at: int) -> None:

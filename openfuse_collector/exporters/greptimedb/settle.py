@@ -9,15 +9,14 @@ again if they are wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from threading import Event as Flag
 from threading import Thread
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 from openfuse_collector.component import Settings
-from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.exporters.greptimedb import probe, stored
 from openfuse_collector.exporters.greptimedb.compared import Row as SideRow
@@ -27,8 +26,10 @@ from openfuse_collector.exporters.greptimedb.errors import CallError
 from openfuse_collector.exporters.greptimedb.rows import Row
 from openfuse_collector.exporters.greptimedb.settle_list import Expected, SettleList, Slice, Span, unpacked
 from openfuse_collector.exporters.greptimedb.settle_marks import Marks
+from openfuse_collector.exporters.greptimedb.settle_repair import Owner, Repairs
 from openfuse_collector.exporters.greptimedb.sql import Rows, SqlClient
 from openfuse_collector.store.present import Folded
+from openfuse_collector.telemetry.limited import Limited
 
 LOOK = 1000
 """Entities of the first look at a time."""
@@ -38,27 +39,6 @@ MANY = 5 * LOOK
 """Entities of a stretch of time beyond which the next one is shorter."""
 LONGEST = 3_600_000
 """Milliseconds searched at a time where there is little."""
-
-
-class Owner(Protocol):
-    """Who owns the fold. Everything but `lock` is called while holding it."""
-
-    @property
-    def lock(self) -> AbstractContextManager[Any]:
-        """Held while anything is folded or written."""
-        ...
-
-    def prepare(self) -> None:
-        """Make sure that there are tables, and see whether somebody has changed the store. Raises CallError."""
-        ...
-
-    def expected(self, entity: Entity, events: Sequence[Event]) -> Mapping[str, Any] | None:
-        """The row of an entity with these events, None where it has none."""
-        ...
-
-    def rewrite(self, entities: Sequence[Entity]) -> Mapping[Entity, Folded]:
-        """Make rows again from everything the store has, and write them. Raises CallError and PermanentError."""
-        ...
 
 
 class Look(NamedTuple):
@@ -75,6 +55,7 @@ class Settle:
     def __init__(self, settings: Settings, config: SettleConfig, sql: SqlClient, owner: Owner) -> None:
         self._config = config
         self._log = settings.log
+        self._limited = Limited(settings.log)
         self._sql = sql
         self._owner = owner
         self._list = SettleList(config.max_size, float(config.interval), float(config.after))
@@ -82,8 +63,9 @@ class Settle:
         self._loaded = self._failing = False
         self._stretch = 1000
         self._stop = Flag()
-        self._thread = Thread(target=self._run, name="greptimedb settle", daemon=True)
         self._make_metrics(settings)
+        self._repairs = Repairs(owner, self._list, self._marks, float(config.after), self._limited, self._refolded)
+        self._thread = Thread(target=self._run, name="greptimedb settle", daemon=True)
 
     # for the owner, under its lock
 
@@ -103,21 +85,22 @@ class Settle:
     def before(self, span: Span) -> None:
         """Something received within `span` is about to be written. Raises CallError."""
         if self.on:
-            self._marks.widen(span, self._list.outstanding)
+            self._marks.widen(span, self._repairs.outstanding)
 
     def wrote(self, span: Span, folded: Mapping[Entity, Folded]) -> None:
         """These were written."""
         if self.on:
             self._list.add(monotonic(), span, folded)
+            self._repairs.stored()
 
     def doubt(self, span: Span, entities: Iterable[Entity]) -> None:
         """These may have been written or not."""
         if self.on:
             self._list.doubt(monotonic(), span, entities)
 
-    def hurry(self) -> None:
-        """Somebody has changed the store."""
-        self._list.hurry()
+    def hurry(self, deleted: AbstractSet[str] = frozenset()) -> None:
+        """Somebody has changed the store, and deleted these projects."""
+        self._list.hurry(deleted)
 
     # the thread
 
@@ -153,14 +136,17 @@ class Settle:
             before = monotonic() - self._config.after
             with self._owner.lock:
                 slice, span = self._list.take(before), self._list.to_search(before)
+                again = {entity: self._list.newest(entity) for entity in self._repairs.due()}
             if slice is not None:
                 self._go_over(slice)
             elif span is not None:
                 self._search(span)
+            elif again:
+                self._read(again)
             else:
                 break
         with self._owner.lock:
-            if self._list.outstanding is None:
+            if self._repairs.outstanding is None:
                 self._marks.clear()
 
     def _go_over(self, slice: Slice) -> None:
@@ -217,13 +203,18 @@ class Settle:
                 if self._stop.is_set():
                     return
                 # Written meanwhile: its turn comes again.
-                wrong = [
-                    entity
+                wrong = {
+                    entity: max(event.ingested_at for event in history)
                     for entity, history in histories.items()
                     if self._list.newest(entity) == suspects[entity]
                     and not self._is_right(entity, history, rows.get(entity, ()), sides.get(entity, {}))
-                ]
-                self._repair(wrong, histories)
+                }
+                for entity in some:
+                    if entity not in wrong:
+                        self._repairs.settled(entity)
+            for _ in self._repairs.make(wrong):
+                if self._stop.is_set():
+                    return
 
     def _is_right(
         self, entity: Entity, history: Sequence[Event], rows: Sequence[Row], sides: Mapping[str, Sequence[SideRow]]
@@ -231,19 +222,11 @@ class Settle:
         try:
             expected = self._owner.expected(entity, history)
         except Exception as error:  # the events nobody can fold are dead letters already
-            self._log.warning("an entity cannot be folded", entity=entity.id, type=entity.type, error=str(error))
+            self._limited.warning(
+                "fold", "an entity cannot be folded", entity=entity.id, type=entity.type, error=str(error)
+            )
             return True
         return is_right(entity, expected, rows, sides)
-
-    def _repair(self, wrong: Sequence[Entity], histories: Mapping[Entity, Sequence[Event]]) -> None:
-        if not wrong:
-            return
-        newest = [max(event.ingested_at for event in histories[entity]) for entity in wrong]
-        span = Span(min(newest), max(newest))
-        self._marks.widen(span, self._list.outstanding)
-        for some in self._rewritten(wrong):
-            self._list.add(monotonic(), span, some, repaired=True)
-            self._refolded.inc(len(some))
 
     def _search(self, span: Span) -> None:
         """Looks for entities in the next stretch of time, shorter where there are many."""
@@ -263,17 +246,6 @@ class Settle:
         with self._owner.lock:
             self._list.searched(end)
 
-    def _rewritten(self, entities: Sequence[Entity]) -> Iterator[Mapping[Entity, Folded]]:
-        """All of them at once or, where one cannot be stored, each by itself."""
-        try:
-            yield self._owner.rewrite(entities)
-        except PermanentError as error:
-            if len(entities) > 1:
-                for entity in entities:
-                    yield from self._rewritten((entity,))
-            else:
-                self._log.warning("a row cannot be stored", entity=entities[0].id, error=str(error))
-
     def _make_metrics(self, settings: Settings) -> None:
         metrics, id = settings.metrics, str(settings.id)
         counters = (
@@ -287,7 +259,7 @@ class Settle:
         )
         self._checked, self._refolded, self._missing = (counter.labels(id) for counter in counters)
         waiting = metrics.gauge("openfuse_settle_waiting", "Entities that are waiting to be gone over.", ["exporter"])
-        waiting.labels(id).set_function(lambda: len(self._list))
+        waiting.labels(id).set_function(lambda: len(self._list) + len(self._repairs))
 
     def _ask(self, queries: Sequence[str]) -> Iterator[Rows]:
         return map(self._sql.rows, queries)

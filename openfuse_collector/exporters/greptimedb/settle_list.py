@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from math import inf
 from typing import NamedTuple
 
@@ -87,6 +88,12 @@ class Slice:
             self.bytes += ENTRY_BYTES + len(entity.id)
         group[entity.id] = packed
 
+    def doubt(self, projects: AbstractSet[str]) -> None:
+        """What was known of the entities of these projects counts no more. May be called while another thread goes over them."""
+        for (project_id, _), group in self._groups.items():
+            if project_id in projects:
+                group.update(dict.fromkeys(group, _UNKNOWN))
+
 
 class Search(NamedTuple):
     """Receive times to be searched for entities nobody remembers."""
@@ -140,10 +147,15 @@ class SettleList:
         """The slice that was taken needs no more attention."""
         self._taken = None
 
-    def hurry(self) -> None:
-        """Somebody has changed the store: everything is due, and another collector's repair is no excuse for anything."""
+    def hurry(self, deleted: AbstractSet[str] = frozenset()) -> None:
+        """Somebody has changed the store: everything is due, and another collector's repair is no excuse for anything.
+
+        The tombstone of a project is no event of its entities: a batch that was under way when it was written leaves rows that look as
+        they were left. So what is listed of projects that were `deleted` has to be read whole.
+        """
         for slice in (*self._slices, *([self._taken] if self._taken else [])):
             slice.touched, slice.strict = -inf, True
+            slice.doubt(deleted)
         self._searches = deque(Search(-inf, search.span) for search in self._searches)
 
     def search(self, now: float, span: Span) -> None:
@@ -151,7 +163,7 @@ class SettleList:
         self._searches.append(Search(now, span))
         if len(self._searches) > SEARCHES:
             one, other = self._searches.popleft(), self._searches.popleft()
-            self._searches.appendleft(Search(other.touched, _hull((one.span, other.span))))
+            self._searches.appendleft(Search(other.touched, hull((one.span, other.span))))
 
     def to_search(self, before: float) -> Span | None:
         """The receive times to search next, if they have waited since `before`."""
@@ -169,7 +181,7 @@ class SettleList:
         """The receive times of everything that is listed or to be searched, None when there is nothing."""
         taken = () if self._taken is None else (self._taken.span,)
         spans = (*taken, *(search.span for search in self._searches), *(slice.span for slice in self._slices))
-        return _hull(spans) if spans else None
+        return hull(spans) if spans else None
 
     def _open(self, now: float, span: Span) -> Slice:
         if not self._slices or now >= self._slices[-1].opened + self._width or self._slices[-1].strict:
@@ -178,7 +190,7 @@ class SettleList:
             self._slices.append(Slice(now, thorough=thorough))
         open_ = self._slices[-1]
         open_.touched = now
-        open_.span = _hull((open_.span, span))
+        open_.span = hull((open_.span, span))
         return open_
 
     def _shrink(self) -> None:
@@ -191,7 +203,8 @@ def _times(time: int | None) -> frozenset[int]:
     return frozenset() if time is None else frozenset((time,))
 
 
-def _hull(spans: Sequence[Span]) -> Span:
+def hull(spans: Sequence[Span]) -> Span:
+    """The shortest span that holds them all, at least one."""
     return Span(min(span.start for span in spans), max(span.end for span in spans))
 
 

@@ -40,11 +40,14 @@ def extents(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Extent]:
 
 
 def received_within(ask: Ask, start: int, end: int) -> list[Entity]:
-    """The entities something was received of at `start`, at `end` or in between, epoch milliseconds."""
+    """The entities something was received of at `start`, at `end` or in between, epoch milliseconds.
+
+    Others may store what has no table here, Openfuse sessions for one: those are left out.
+    """
     names = ", ".join(map(quoted, ("project_id", "entity_type", "entity_id")))
     within = f"`ingested_at` >= {moment(start)} AND `ingested_at` <= {moment(end)}"
     (rows,) = ask([select((names,), quoted(RAW_EVENTS.name), f"{within} GROUP BY {names}")])
-    return [Entity(*row) for row in rows]
+    return [Entity(*row) for row in rows if row[1] in PROJECTIONS]
 
 
 def places(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Place]:

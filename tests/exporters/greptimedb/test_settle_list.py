@@ -82,6 +82,21 @@ def test_everything_is_due_and_strict_after_a_change_of_the_store() -> None:
     assert not later.strict
 
 
+def test_of_a_deleted_project_nothing_is_known_any_more() -> None:
+    kept = SettleList(MIB, 5, 60)
+    shop = Entity("shop", "trace", "a")
+    kept.add(100, Span(1, 2), {entity("a"): SOME, shop: SOME})
+    taken = kept.take(inf)
+    assert taken is not None
+    kept.add(101, Span(3, 4), {entity("b"): SOME, shop: SOME})
+    kept.hurry({"shop"})
+    assert dict(taken) == {entity("a"): Expected(SOME, False), shop: None}
+    kept.done()
+    later = kept.take(-1)
+    assert later is not None
+    assert dict(later) == {entity("b"): Expected(SOME, False), shop: None}
+
+
 def test_one_slice_in_a_period_is_thorough() -> None:
     kept = SettleList(MIB, 5, 60)
     for now in range(0, 200, 2):
