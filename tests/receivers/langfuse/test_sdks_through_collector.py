@@ -14,7 +14,7 @@ import pytest
 from faulty_front import front_of
 from sdk_peers import run_node, run_python
 
-from tests.collector_process import CollectorProcess
+from tests.collector_process import CollectorProcess, wait_until
 
 IMAGE = b"\x89PNG not really"
 KINDS = {"span", "generation", "agent", "tool", "chain", "retriever", "evaluator", "embedding", "guardrail", "event"}
@@ -88,6 +88,8 @@ def rows(collector: CollectorProcess, table: str, project: str, at_least: int) -
 def check(collector: CollectorProcess, sdk: Sdk, project: str, told: dict[str, Any]) -> None:
     """Everything is there, once, as it was said."""
     assert told["auth"] is True
+    # A row may be there before its last update.
+    wait_until(lambda: collector.metric("openfuse_pipeline_queued_items") == 0, lambda: collector.log, 60)
     trace = (check_legacy if sdk.legacy else check_spans)(collector, project, told)
     assert (trace["name"], trace["user_id"], trace["session_id"]) == ("chat", "u", "s")
     assert json.loads(trace["tags"]) == ["a", "b"] and trace["public"] == 1
