@@ -4,9 +4,9 @@ from openfuse_collector.journal.config import JournalConfig
 from openfuse_collector.journal.errors import JournalError, JournalLocked
 from openfuse_collector.journal.files import Files, OsFiles
 from openfuse_collector.journal.journal import Journal
+from openfuse_collector.journal.makers import made_by
 from openfuse_collector.journal.quotas import Quota
 from openfuse_collector.journal.reader import Reader
-from openfuse_collector.journal.succession import made_by
 
 __all__ = [
     "Files",

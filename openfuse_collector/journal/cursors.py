@@ -11,7 +11,7 @@ from zlib import crc32
 import msgspec
 
 from openfuse_collector.journal.files import Files, read_whole, write_whole
-from openfuse_collector.journal.succession import Cursor, arranged
+from openfuse_collector.journal.makers import Cursor, arranged
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -88,21 +88,22 @@ class Cursors:
 
     def known(self, name: str, formerly: str, after: str) -> int | None:
         """Where the pipeline `name` is: at its own cursor or that called `formerly`, the lower one of those there are; one that is
-        new, at that called `after` or where it was handed on to it. None for one without any of them."""
-        places = [name] if self.offset(formerly) is None else [name, formerly]
-        return self.least(*places, *([] if name in self._found else [after]))
+        new, at that called `after`. None for one without any of them."""
+        if self.offset(formerly) is not None:
+            return self.least(name, formerly)
+        own = self.offset(name)
+        return self.least(after) if own is None else own
 
     def arrange(self, takes: Mapping[str, Collection[str]], renamed: Mapping[str, str], end: int) -> None:
-        """Hand on, under a configuration whose cursors have these names and take requests of these makers, what would have nobody
-        any more; see `arranged`. On disk with the first claim, all of it at once."""
+        """The configuration: name -> whose requests are taken, old name -> the one its cursor will be claimed by; see `arranged`. On
+        disk with the first claim, all of it at once."""
         with self._lock:
             self._takes, self._renamed = takes, renamed
-            self._cursors = arranged(self._cursors, takes, renamed, end, int(self._clock()))
+            self._cursors = {
+                name: arranged(cursor, takes.get(renamed.get(name, name)), end)
+                for name, cursor in self._cursors.items()
+            }
             self._dirty = True
-
-    def handed_on(self, name: str) -> bool:
-        """Whether the place of a name is that of pipelines that are gone."""
-        return name in self._cursors and name not in self._found
 
     def left(self, name: str) -> dict[str, int]:
         """What a pipeline does not take any more but has requests of in front of it, see `Cursor.left`; empty for an unknown name."""

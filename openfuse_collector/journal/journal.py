@@ -144,8 +144,7 @@ class Journal:
     def arrange(self, takes: Mapping[str, Collection[str]], renamed: Mapping[str, str]) -> None:
         """Before the first `reader`, all there will be: name -> whose requests it takes (see `made_by`).
 
-        New names go on where names that are gone stopped and took the same; see `arranged` for the rule and for `renamed`. What
-        nobody goes on with is told in the log.
+        `renamed`: old name -> the one its cursor is claimed by. What was accepted for a pipeline that is gone is told in the log.
         """
         self._cursors.arrange(takes, renamed, self._tail.end)
         self._orphans.tell(self._orphan_after)
@@ -164,7 +163,7 @@ class Journal:
         """The way of pipeline `name` through the log, limited to records whose origin it `wants`; `on_pass` is told of the others.
 
         It begins at `start` (the cursor the store behind it kept), else at the journal's own cursor of that name, else, for a
-        new name, where `arrange` or the pipeline called `after` puts it, the lower of the two, else at the end of the log. Where
+        new name, where the pipeline called `after` is, else at the end of the log. Where
         there is a cursor called `formerly`, the same reader had that name the last time, and `name` may have been another's: it
         begins at the lower of the two.
 
@@ -173,8 +172,6 @@ class Journal:
         if name in self._readers:
             raise JournalError(f"pipeline {name} reads the journal already")
         try:
-            if self._cursors.handed_on(name):
-                start = None  # what a store has under that name is of another pipeline, long ago
             position = self._beginnings.of(name, start, self._cursors.known(name, formerly, after))
             self._cursors.claim(name, position, instead_of=formerly)
         except OSError as error:

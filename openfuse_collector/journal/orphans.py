@@ -10,14 +10,14 @@ from openfuse_collector.config.types import MIB
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.cursors import Cursors
 from openfuse_collector.journal.figures import GivenUp
+from openfuse_collector.journal.makers import Cursor
 from openfuse_collector.journal.reader import Reader, Source
-from openfuse_collector.journal.succession import Cursor
 from openfuse_collector.signals import Origin
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
 
-AT_ONCE = 64 * MIB
+AT_ONCE = 4 * MIB
 """Bytes of the log that are gone over in one round of housekeeping, during which nothing is written."""
 
 REMEDY = (

@@ -12,9 +12,9 @@ from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.damage import DamageReport
 from openfuse_collector.journal.files import Files
 from openfuse_collector.journal.log import SegmentedLog
+from openfuse_collector.journal.makers import still_due
 from openfuse_collector.journal.record import decode_origin
 from openfuse_collector.journal.segment import Segment, SegmentReader, Stretch
-from openfuse_collector.journal.succession import still_due
 from openfuse_collector.journal.tail import Tail
 from openfuse_collector.signals import Item, Origin
 from openfuse_collector.telemetry.limited import Limited

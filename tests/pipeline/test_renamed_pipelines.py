@@ -64,13 +64,16 @@ async def finish(running: Machine) -> None:
     assert await running.stop()
 
 
-async def test_the_store_of_a_renamed_pipeline_gets_what_was_accepted_under_the_old_name(tmp_path: Path) -> None:
+async def test_what_a_renamed_pipeline_had_in_front_of_it_waits_for_the_old_name(tmp_path: Path) -> None:
     await leave_a_backlog(tmp_path)
     with capture_logs() as lines:
         await finish(machine(tmp_path, OWN, EU.replace("traces/eu", "traces/europe")))
+    (warning,) = (line for line in lines if line["log_level"] == "warning")
+    assert warning["pipeline"] == "traces/eu" and "configure it once more as it was" in warning["remedy"]
+    assert count(tmp_path / "b.db", "traces") == 0
+    await finish(machine(tmp_path, OWN, EU))
     assert count(tmp_path / "b.db", "traces") == 10
     assert count(tmp_path / "a.db", "traces") == 5
-    assert [line for line in lines if line["log_level"] == "warning"] == []
 
 
 async def test_a_receiver_that_moved_leaves_a_warning_whose_remedy_helps(tmp_path: Path) -> None:

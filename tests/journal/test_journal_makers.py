@@ -73,63 +73,28 @@ async def leave_a_backlog(disk: SimulatedDisk, clock: Clock | None = None, confi
         run.delivered("traces")
 
 
-async def test_a_renamed_pipeline_goes_on_where_it_was(disk: SimulatedDisk) -> None:
+async def test_what_was_accepted_under_another_name_waits_for_that(disk: SimulatedDisk) -> None:
+    """A new name may be for another destination: it begins at the end, and the old one has what is its own when it is back."""
     await leave_a_backlog(disk)
     with Run(disk, {"traces": ["otlp"], "traces/europe": ["otlp/eu"]}) as run:
         await run.accept("otlp/eu")
-        assert run.delivered("traces/europe") == ["otlp/eu"] * 4
+        assert run.delivered("traces/europe") == ["otlp/eu"]
+        assert [line["pipeline"] for line in run.opened.events(WAITS)] == ["traces/eu"]
+    with Run(disk, BEFORE) as run:
+        assert run.delivered("traces/eu") == ["otlp/eu"] * 4
         assert run.delivered("traces") == []
-        assert run.opened.events(WAITS) == []
-    assert set(cursors(disk)) == {"traces", "traces/europe"}, "the old one would hold back what is finished"
-
-
-async def test_both_halves_of_a_divided_pipeline_get_their_part(disk: SimulatedDisk) -> None:
-    """Also when the process dies as soon as the first of them has its cursor."""
-    with Run(disk, {"all": ["a", "b"]}) as run:
-        await run.accept("a", "b", "a")
-    divided: Config = {"all/a": ["a"], "all/b": ["b"], "all/both": ["b", "a"]}
-    dying = Opened(DIRECTORY, disk)
-    dying.journal.arrange({name: [made_by(Signal.TRACES, r) for r in rs] for name, rs in divided.items()}, {})
-    dying.journal.reader("all/a", start=None, wants=everything)
-    disk.dead = True
-    dying.journal.close()
-    with Run(disk.after_kill(), divided) as run:
-        assert run.delivered("all/a") == ["a", "a"]
-        assert run.delivered("all/b") == ["b"]
-        assert run.delivered("all/both") == ["a", "b", "a"]
-        assert run.opened.events(WAITS) == []
-
-
-async def test_a_name_that_was_in_use_before_goes_on_for_the_pipeline_that_has_it_now(disk: SimulatedDisk) -> None:
-    """The store still has the cursor of the first one of that name, which is ahead."""
-    await leave_a_backlog(disk)
-    with Opened(DIRECTORY, disk) as opened:
-        opened.journal.arrange({"traces/europe": [made_by(Signal.TRACES, "otlp/eu")]}, {})
-        reader = opened.journal.reader(
-            "traces/europe", start=opened.journal.end, wants=lambda made: made.receiver == "otlp/eu"
-        )
-        assert len(payloads(reader)) == 3
+        assert [line["pipeline"] for line in run.opened.events(WAITS)] == []
 
 
 async def test_what_is_left_of_a_pipeline_that_is_taken_apart_waits(disk: SimulatedDisk) -> None:
     with Run(disk, {"all": ["a", "b"]}) as run:
         await run.accept("a", "b", "a")
-    with Run(disk, {"all/a": ["a"]}) as run:
-        assert [line["of"] for line in run.opened.events(WAITS)] == [["traces:b"]]
-        assert run.delivered("all/a") == ["a", "a"]
     with Run(disk, {"all/a": ["a"], "all/b": ["b"]}) as run:
-        assert run.delivered("all/b") == ["b"]
+        assert [line["of"] for line in run.opened.events(WAITS)] == [["traces:a", "traces:b"]]
+        assert run.delivered("all/a") == run.delivered("all/b") == []
+    with Run(disk, {"all": [], "all/a": ["a"], "all/b": ["b"]}) as run:
+        assert run.delivered("all") == ["a", "b", "a"]
         assert run.opened.events(WAITS) == []
-
-
-@pytest.mark.parametrize("ahead", ["x", "y"])
-async def test_one_that_takes_over_from_several_begins_at_the_lowest(ahead: str, disk: SimulatedDisk) -> None:
-    with Run(disk, {"x": ["a"], "y": ["a"]}) as run:
-        await run.accept("a", "a")
-        run.delivered(ahead)
-        await run.accept("a")
-    with Run(disk, {"z": ["a"]}) as run:
-        assert run.delivered("z") == ["a"] * 3
 
 
 async def test_what_nobody_goes_on_with_is_said_at_every_start_and_waits(disk: SimulatedDisk) -> None:
@@ -216,17 +181,16 @@ async def test_a_pipeline_that_was_up_to_date_leaves_nothing(disk: SimulatedDisk
         assert run.delivered("traces/late") == []
 
 
-async def test_cursors_of_earlier_versions_hand_on_what_they_have(disk: SimulatedDisk) -> None:
-    """They do not tell whose requests are in front of them, so they may be anybody's."""
+async def test_cursors_of_earlier_versions_do_not_tell_whose_requests_they_have(disk: SimulatedDisk) -> None:
     await leave_a_backlog(disk)
     forget_makers(disk)
-    with Run(disk, {"traces": ["otlp"], "traces/europe": ["otlp/eu"]}) as run:
+    with Run(disk, {"traces": ["otlp"]}) as run:
         assert run.opened.events("unreadable") == []
         assert run.delivered("traces") == []
-        assert run.delivered("traces/europe") == ["otlp/eu"] * 3
-        assert [line["pipeline"] for line in run.opened.events(WAITS)] == ["traces/eu"]
-    with Run(disk, {**BEFORE, "traces/europe": ["otlp/eu"]}) as run:
+        assert [(line["pipeline"], line["of"]) for line in run.opened.events(WAITS)] == [("traces/eu", ["*"])]
+    with Run(disk, BEFORE) as run:
         assert run.delivered("traces/eu") == ["otlp/eu"] * 3
+        assert run.opened.events(WAITS) == []
 
 
 def cursors(disk: SimulatedDisk) -> dict[str, dict[str, Any]]:
@@ -241,7 +205,7 @@ def forget_makers(disk: SimulatedDisk) -> None:
     disk.overwrite(FILE, msgspec.json.encode({"cursors": old, "crc32": crc32(msgspec.json.encode(old))}))
 
 
-async def test_a_cursor_claimed_under_another_name_is_handed_on_to_nobody_else(disk: SimulatedDisk) -> None:
+async def test_a_cursor_claimed_under_another_name_keeps_what_was_accepted_for_it(disk: SimulatedDisk) -> None:
     """The destination that was second is the only one left and goes by the pipeline's name; one of its receivers is another's now."""
     both = [made_by(Signal.TRACES, "otlp"), made_by(Signal.TRACES, "otlp/eu")]
     with Opened(DIRECTORY, disk) as opened:
@@ -263,6 +227,22 @@ async def test_a_cursor_claimed_under_another_name_is_handed_on_to_nobody_else(d
         )
         assert len(payloads(reader)) == 2, "also what was accepted for it by the receiver it does not have any more"
         assert opened.events(WAITS) == []
+
+
+async def test_a_start_that_fails_forgets_nothing(disk: SimulatedDisk) -> None:
+    """The configuration was told, and no pipeline came of it; the next one does not have the pipeline at all."""
+    makers = [made_by(Signal.TRACES, "otlp")]
+    with Opened(DIRECTORY, disk) as opened:
+        opened.journal.arrange({"traces": makers, "traces@b": makers}, {"traces@a": "traces"})
+        for name in ("traces", "traces@b"):
+            opened.journal.reader(name, start=None, wants=everything)
+        await opened.journal.append(origin(receiver="otlp"), b"x", "otlp")
+    with Opened(DIRECTORY, disk) as opened:
+        opened.journal.arrange({"traces": makers}, {"traces@b": "traces"})
+    with Opened(DIRECTORY, disk) as opened:
+        opened.journal.arrange({}, {})
+        waiting = {line["pipeline"]: line["of"] for line in opened.events(WAITS)}
+    assert waiting == {"traces": ["traces:otlp"], "traces@b": ["traces:otlp"]}
 
 
 def test_a_maker_is_a_signal_and_a_receiver() -> None:
