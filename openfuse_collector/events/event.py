@@ -18,7 +18,9 @@ TOMBSTONE: Final = "langfuse-tombstone"
 """Type of the event that says: delete this entity."""
 
 UNREADABLE: Final = "openfuse-unreadable"
-"""Type of what a store has as a raw event and nobody can read; `UNREADABLE` in its metadata is why. Its entity cannot be folded."""
+"""Type of what a store has as a raw event and nobody can read; `UNREADABLE` in its metadata is why.
+
+Its entity cannot be folded, unless it has been deleted since."""
 
 
 class Entity(NamedTuple):

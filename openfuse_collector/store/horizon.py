@@ -32,7 +32,9 @@ Horizons = Mapping[str, Horizon]
 
 
 def record_within(accumulator: Accumulator, horizon: Horizon) -> Record | None:
-    """The record of an entity; beyond the horizon it is a deleted one, or None where deleted ones are."""
+    """The record of an entity; beyond the horizon it is a deleted one, or None where deleted ones are. Raises as `record` does."""
+    if not accumulator.readable and accumulator.last_received <= horizon.expired:
+        return None
     record = accumulator.record(horizon.deleted)
     if record is None or record["updated_at"] > horizon.expired:
         return record

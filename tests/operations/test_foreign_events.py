@@ -143,6 +143,36 @@ def test_what_nobody_can_read_can_be_deleted(kit: StoreKit, erase: bool) -> None
         assert "t1" in ids(kit)
 
 
+@pytest.mark.parametrize("project", [None, "p"], ids=["trace", "project"])
+def test_what_is_deleted_stays_so_whatever_nobody_can_read(kit: StoreKit, project: str | None) -> None:
+    """It is no failure, and what is sent once more is no dead letter; something new is one, because the truth is not known then."""
+    store(kit, conversation("t1"), conversation("t2"))
+    put(kit, BROKEN)
+    deleted(kit, *(() if project else ("t1",)), project=project)
+    left = set() if project else {"t2", "t2-o", "t2-s"}
+    for report in (verified(kit), rebuilt(kit)):
+        assert (report.discrepancies, report.failures) == (0, [])
+    store(kit, conversation("t1"))
+    assert ids(kit) == left
+    with kit.exporter() as made:
+        export(made, conversation("t1"))
+        with pytest.raises(PermanentError, match="trace t1: cannot be folded: ValueError: its raw event received at"):
+            export(made, [said("t1", at=10**12, name="new")])
+    assert (ids(kit), verified(kit).failures) == (left, [])
+
+
+def test_what_is_put_right_is_read_by_the_collector_that_could_not(sqlite: SqliteKit) -> None:
+    store(sqlite, conversation("t1"))
+    put(sqlite, BROKEN)
+    deleted(sqlite, "t1")
+    new = said("t1", at=10**12, name="new")
+    with sqlite.exporter() as made:
+        export(made, conversation("t1"))  # nothing is remembered of what was read then
+        sqlite.tamper(f"UPDATE raw_events SET body = '{javascript('t1', name='right')}' WHERE event_id = 'foreign-t1'")
+        export(made, [new])
+    assert names(sqlite) == {"t1": "right"}
+
+
 def test_settling_goes_on_behind_what_nobody_can_read(greptimedb: GreptimedbKit) -> None:
     with capture_logs() as logs, greptimedb.exporter(settle=AT_ONCE) as made:
         export(made, [*conversation("t1"), *conversation("t2"), *conversation("t3")])
