@@ -46,3 +46,12 @@ def is_alive(events: Iterable[Event], horizon: Horizon) -> bool:
     """Whether an entity with these events has a row, as far as they can be read."""
     record = record_within(Accumulator.of(event for event in events if event.type != UNREADABLE), horizon)
     return record is not None and not record["is_deleted"]
+
+
+def is_gone(events: Iterable[Event], horizon: Horizon) -> bool:
+    """Whether an entity with these events has no row, whatever those say that cannot be read."""
+    try:
+        record = record_within(Accumulator.of(events), horizon)
+    except ValueError:
+        return False
+    return record is None or record["is_deleted"]

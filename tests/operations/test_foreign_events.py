@@ -173,6 +173,25 @@ def test_what_is_put_right_is_read_by_the_collector_that_could_not(sqlite: Sqlit
     assert names(sqlite) == {"t1": "right"}
 
 
+@pytest.mark.parametrize("erase", [False, True])
+@pytest.mark.parametrize("known", [False, True], ids=["nothing else", "deleted before"])
+def test_what_nobody_can_read_does_not_come_back_when_it_is_deleted(kit: StoreKit, known: bool, erase: bool) -> None:
+    """It is newer than the tombstone, or there is none: erased it says no more than that the trace is there, and that is deleted too."""
+    later = 10**12
+    store(kit, conversation("t1") if known else [], conversation("t2"))
+    if known:
+        deleted(kit, "t1")
+    put(kit, BROKEN, at=later)
+    assert len(verified(kit).failures) == 1
+    assert dict(+deleted(kit, "t1", erase=erase).entities) == {}
+    for report in (verified(kit), rebuilt(kit)):
+        assert (report.discrepancies, report.failures) == (0, [])
+    assert ids(kit) == {"t2", "t2-o", "t2-s"}
+    tombstones = kit.query("SELECT count(*) FROM raw_events WHERE event_type = 'langfuse-tombstone'")
+    deleted(kit, "t1", erase=erase)
+    assert kit.query("SELECT count(*) FROM raw_events WHERE event_type = 'langfuse-tombstone'") == tombstones
+
+
 def test_settling_goes_on_behind_what_nobody_can_read(greptimedb: GreptimedbKit) -> None:
     with capture_logs() as logs, greptimedb.exporter(settle=AT_ONCE) as made:
         export(made, [*conversation("t1"), *conversation("t2"), *conversation("t3")])
