@@ -63,6 +63,7 @@ class Deletion:
         if not self._dry_run:
             for trace in traces:  # what a collector has written since they were searched for
                 self._delete_all(trace, members_of(self._connection, trace, without_rows=False))
+                self._empty_spans("openfuse_trace = ?", (trace_key(trace.project_id, trace.id),))
         self._finish()
 
     def project(self, project_id: str) -> Iterator[float]:
