@@ -9,7 +9,7 @@ import pytest
 
 from openfuse_collector.events.accumulator import Accumulator
 from openfuse_collector.events.event import TOMBSTONE, UNREADABLE, Entity, Event, decode_envelope, encode_envelope
-from openfuse_collector.store.deletion import erased
+from openfuse_collector.store.deletion import erased, tombstone
 from openfuse_collector.store.horizon import OPEN, Horizon, is_alive, record_within
 from tests.builders import RECEIVED_AT
 
@@ -66,6 +66,25 @@ def test_what_nobody_can_read_costs_the_fold_of_its_entity_and_says_why(name: st
     with pytest.raises(ValueError, match=f"raw event received at 20.*Z cannot be read: .*({reason})") as caught:
         Accumulator.of([said, event]).record()
     assert "secret" not in str(caught.value)
+
+
+TIMES = {
+    NOW + 1: "2026-11-18T11:06:40.001Z",
+    -1: "1969-12-31T23:59:59.999Z",
+    253_402_300_799_999: "9999-12-31T23:59:59.999Z",
+    253_402_300_800_000: "9999-12-31T23:59:59.999Z",
+    2**63 - 1: "9999-12-31T23:59:59.999Z",
+    -62_135_596_800_000: "0001-01-01T00:00:00.000Z",
+    -(2**63): "0001-01-01T00:00:00.000Z",
+}
+
+
+@pytest.mark.parametrize("ingested_at", TIMES)
+def test_what_nobody_can_read_may_have_been_received_at_any_time(ingested_at: int) -> None:
+    event = decode_envelope(TRACE, "", ingested_at)
+    assert (event.type, event.timestamp, event.ingested_at) == (UNREADABLE, TIMES[ingested_at], ingested_at)
+    buried = tombstone(TRACE, [event], ingested_at)
+    assert (buried.ingested_at, buried.timestamp) == (ingested_at, TIMES[ingested_at])
 
 
 def known(number: int, metadata: dict | None = None) -> Event:

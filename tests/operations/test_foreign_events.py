@@ -192,6 +192,18 @@ def test_what_nobody_can_read_does_not_come_back_when_it_is_deleted(kit: StoreKi
     assert kit.query("SELECT count(*) FROM raw_events WHERE event_type = 'langfuse-tombstone'") == tombstones
 
 
+@pytest.mark.parametrize("at", [10**15, 2**63 - 1 - NOW], ids=["year 33,000", "no year"])
+def test_what_nobody_can_read_keeps_nothing_up_whenever_it_was_received(sqlite: SqliteKit, at: int) -> None:
+    store(sqlite, conversation("t1"), conversation("t2"))
+    put(sqlite, BROKEN, at=at)
+    report = verified(sqlite)
+    assert (report.discrepancies, len(report.failures)) == (0, 1)
+    assert "received at 9999-12-31T23:59:59.999Z cannot be read" in report.failures[0]
+    assert dict(+deleted(sqlite, "t1", erase=True).entities) == {"trace": 1, "observation": 1, "score": 1}
+    assert ids(sqlite) == {"t2", "t2-o", "t2-s"}
+    assert verified(sqlite).failures == []
+
+
 SECRET = "correct-horse-battery-staple"
 OUT_OF_SHAPE = javascript("e1", "span", traceId="t1", input=SECRET).replace('"2026-11-21T06:00:01.000Z"', "5")
 CUT_SHORT = javascript("e1", "span", traceId="t1", input=SECRET).replace(": ", ":")[:-2]
