@@ -59,6 +59,7 @@ class Accumulator:
         "_sources",
         "_stated",
         "_tombstone",
+        "_unreadable",
     )
 
     def __init__(self) -> None:
@@ -82,22 +83,21 @@ class Accumulator:
         self._stated = NEVER
         """When the newest live event without a source was news."""
         self._tombstone = NEVER
+        self._unreadable: Event | None = None
+        """The newest of what the store has and nobody can read; never `_only`."""
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Accumulator:
-        """The accumulator of a history, which may hold copies and superseded events in any order.
-
-        Raises ValueError where the store has an event that cannot be read: what the others say may not be the truth without it.
-        """
+        """The accumulator of a history, which may hold copies and superseded events in any order."""
         first: dict[str, Event] = {}
+        accumulator = cls()
         for event in events:
             if event.type == UNREADABLE:
-                reason = (event.metadata or {}).get(UNREADABLE)
-                raise ValueError(f"its raw event received at {event.timestamp} cannot be read: {reason}")
+                accumulator._pass_over(event)
+                continue
             known = first.get(event.id)
             if known is None or event.ingested_at < known.ingested_at:
                 first[event.id] = event
-        accumulator = cls()
         # Highest mapping first: what it supersedes is then recognised instead of replaced.
         for event in sorted(first.values(), key=_mapping, reverse=True):
             accumulator.apply(event)
@@ -105,7 +105,7 @@ class Accumulator:
 
     def apply(self, event: Event) -> Outcome:
         """Take one event of this accumulator's entity."""
-        if self._latest is None:
+        if self._latest is None and self._unreadable is None:
             only = self._only
             if only is None:
                 self._only = event
@@ -119,8 +119,12 @@ class Accumulator:
     def record(self, deleted_at: int = NEVER) -> Record | None:
         """The record of the entity, None when there is nothing to store. The caller owns it, but not what is nested in it.
 
-        `deleted_at` is a tombstone from outside the history, that of the project.
+        `deleted_at` is a tombstone from outside the history, that of the project. Raises ValueError where the history has an event that
+        cannot be read, and the entity is not deleted whatever that says: what the others say may not be the truth without it.
         """
+        if self._unreadable is not None:
+            self._check_deleted(self._unreadable, deleted_at)
+            return None
         if self._latest is None:
             return None if self._only is None else _record_of(self._only, deleted_at)
         registers = self._full or self._shallow
@@ -130,6 +134,19 @@ class Accumulator:
         record = finish(entity, registers.columns(), registers.first[0], created_at, updated_at)
         tombstone = max(self._tombstone, deleted_at)
         return record if tombstone == NEVER or tombstone < self._last_stated() else _deleted(record, entity.type)
+
+    @property
+    def readable(self) -> bool:
+        """Whether every event of the history could be read."""
+        return self._unreadable is None
+
+    @property
+    def last_received(self) -> int:
+        """Largest ingested_at of all events, those that cannot be read included; NEVER where there are none."""
+        if self._only is not None:
+            return self._only.ingested_at
+        last = NEVER if self._latest is None else self._latest[2]
+        return last if self._unreadable is None else max(last, self._unreadable.ingested_at)
 
     @property
     def event_ids(self) -> Collection[str]:
@@ -159,6 +176,17 @@ class Accumulator:
         if only is not None:
             return following(0, 0, previous) if only.type == TOMBSTONE else following(only.ingested_at, 1, previous)
         return following(max(self._newest, 0), self._at_newest, previous)
+
+    def _pass_over(self, event: Event) -> None:
+        if self._unreadable is None or event.ingested_at > self._unreadable.ingested_at:
+            self._unreadable = event
+
+    def _check_deleted(self, unreadable: Event, deleted_at: int) -> None:
+        """All that can be known of an entity with an unreadable event is that it is deleted: no event is news later than it is received."""
+        tombstone = max(self._tombstone, deleted_at)
+        if tombstone == NEVER or tombstone < max(self._last_stated(), unreadable.ingested_at):
+            reason = (unreadable.metadata or {}).get(UNREADABLE)
+            raise ValueError(f"its raw event received at {unreadable.timestamp} cannot be read: {reason}")
 
     def _copy_of_only(self, only: Event, copy: Event) -> Outcome:
         if copy.ingested_at >= only.ingested_at:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from openfuse_collector.events.instants import millis_text
 from openfuse_collector.events.text import cleaned, parse_json
 
 EntityType = Literal["trace", "observation", "score", "dataset_run_item"]
@@ -18,7 +18,9 @@ TOMBSTONE: Final = "langfuse-tombstone"
 """Type of the event that says: delete this entity."""
 
 UNREADABLE: Final = "openfuse-unreadable"
-"""Type of what a store has as a raw event and nobody can read; `UNREADABLE` in its metadata is why. Its entity cannot be folded."""
+"""Type of what a store has as a raw event and nobody can read; `UNREADABLE` in its metadata is why.
+
+Its entity cannot be folded, unless it has been deleted since."""
 
 
 class Entity(NamedTuple):
@@ -101,10 +103,8 @@ def _decode_foreign(entity: Entity, body: str, ingested_at: int) -> Event:
             return Event(entity, id, TOMBSTONE, str(value["deletedAt"]), value, ingested_at)
         return _event(entity, msgspec.convert(value, _Envelope), ingested_at)
     except (ValueError, msgspec.ValidationError) as error:
-        at = datetime.fromtimestamp(ingested_at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return Event(
-            entity, f"unreadable-{entity.id}-{ingested_at}", UNREADABLE, at, {}, ingested_at, {UNREADABLE: str(error)}
-        )
+        id, why = f"unreadable-{entity.id}-{ingested_at}", {UNREADABLE: str(error)}
+        return Event(entity, id, UNREADABLE, millis_text(ingested_at), {}, ingested_at, why)
 
 
 def _event(entity: Entity, envelope: _Envelope, ingested_at: int) -> Event:

@@ -31,21 +31,21 @@ def finish(entity: Entity, columns: Columns, first: str, created_at: int, update
     if record[time_column] is None:
         time = millis_or_none(first + "Z")
         record[time_column] = created_at if time is None else time
-    _FINISH[entity.type](entity, record)
+    _FINISH[entity.type](entity, record, columns)
     return record
 
 
-def _trace(entity: Entity, record: Record) -> None:
+def _trace(entity: Entity, record: Record, stated: Columns) -> None:
     for column, otherwise in OTHERWISE.items():
         known = record.pop(otherwise, None)
-        if record[column] is None:
+        if column not in stated:  # what a client cleared is stated: its value is None
             record[column] = known
     record["tags"] = sorted_tags(record["tags"] or ())
     if record["metadata"] is None:
         record["metadata"] = {}
 
 
-def _observation(entity: Entity, record: Record) -> None:
+def _observation(entity: Entity, record: Record, stated: Columns) -> None:
     if record["trace_id"] is None:
         record["trace_id"] = traceless_id(entity)
     if record["level"] is None:
@@ -60,16 +60,16 @@ def _observation(entity: Entity, record: Record) -> None:
     record["tool_definitions"], record["tool_calls"], record["tool_call_names"] = {}, [], []
 
 
-def _score(entity: Entity, record: Record) -> None:
+def _score(entity: Entity, record: Record, stated: Columns) -> None:
     if record["metadata"] is None:
         record["metadata"] = {}
 
 
-def _nothing(entity: Entity, record: Record) -> None:
+def _nothing(entity: Entity, record: Record, stated: Columns) -> None:
     pass
 
 
-_FINISH: dict[str, Callable[[Entity, Record], None]] = {
+_FINISH: dict[str, Callable[[Entity, Record, Columns], None]] = {
     "trace": _trace,
     "observation": _observation,
     "score": _score,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import structs
 
 from openfuse_collector.events.accumulator import Accumulator
 from openfuse_collector.events.event import REMARK, TOMBSTONE, UNREADABLE, Entity, Event
+from openfuse_collector.events.instants import millis_text
 from openfuse_collector.events.source import source_of
 from openfuse_collector.events.text import clean
 
@@ -32,7 +32,7 @@ def tombstone(entity: Entity, history: Sequence[Event], now: int) -> Event:
     It is never older than what the entity has received, wherever clocks stand: at the same millisecond it wins.
     """
     at = max((now, *(event.ingested_at for event in history)))
-    stamp = datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    stamp = millis_text(at)
     return Event(entity, f"tombstone-{entity.id}-{at}", TOMBSTONE, stamp, {"id": entity.id, "deletedAt": stamp}, at)
 
 

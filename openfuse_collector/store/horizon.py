@@ -32,7 +32,9 @@ Horizons = Mapping[str, Horizon]
 
 
 def record_within(accumulator: Accumulator, horizon: Horizon) -> Record | None:
-    """The record of an entity; beyond the horizon it is a deleted one, or None where deleted ones are."""
+    """The record of an entity; beyond the horizon it is a deleted one, or None where deleted ones are. Raises as `record` does."""
+    if not accumulator.readable and accumulator.last_received <= horizon.expired:
+        return None
     record = accumulator.record(horizon.deleted)
     if record is None or record["updated_at"] > horizon.expired:
         return record
@@ -44,3 +46,12 @@ def is_alive(events: Iterable[Event], horizon: Horizon) -> bool:
     """Whether an entity with these events has a row, as far as they can be read."""
     record = record_within(Accumulator.of(event for event in events if event.type != UNREADABLE), horizon)
     return record is not None and not record["is_deleted"]
+
+
+def is_gone(events: Iterable[Event], horizon: Horizon) -> bool:
+    """Whether an entity with these events has no row, whatever those say that cannot be read."""
+    try:
+        record = record_within(Accumulator.of(events), horizon)
+    except ValueError:
+        return False
+    return record is None or record["is_deleted"]

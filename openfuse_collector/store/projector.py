@@ -175,7 +175,8 @@ class Projector:
             changed = changed or outcome is not Outcome.DUPLICATE
         if refold:
             accumulator = self._refold(entity, group)
-        keep = not _complete(entity, group)
+        # Somebody may put right what cannot be read, so the store is asked again.
+        keep = accumulator.readable and not _complete(entity, group)
         if changed:
             made = self._row(entity, accumulator, present)
             if made is not None:

@@ -129,6 +129,31 @@ def test_a_copy_that_was_received_earlier_asks_for_a_refold() -> None:
     assert accumulator.apply(span(2, at=40)) is Outcome.REFOLD
 
 
+OTHERWISE: list[tuple[list[dict[str, Any]], dict[str, Any]]] = [
+    (
+        [{"otherwise": {"userId": "alice", "sessionId": "s", "tags": ["b", "a"]}}],
+        {"user_id": "alice", "tags": ["a", "b"]},
+    ),
+    ([{"userId": "bob"}, {"otherwise": {"userId": "alice"}}], {"user_id": "bob"}),
+    ([{"otherwise": {"userId": "alice", "sessionId": "s"}}, {"userId": None}], {"user_id": None, "session_id": "s"}),
+    (
+        [{"sessionId": None}, {"otherwise": {"userId": "alice", "sessionId": "s"}}],
+        {"user_id": "alice", "session_id": None},
+    ),
+    ([{"userId": None}, {"otherwise": {"userId": "alice"}}, {"userId": "bob"}], {"user_id": "bob"}),
+    ([{"otherwise": {"userId": "alice"}}, {"userId": 5}], {"user_id": "alice"}),
+    ([{"userId": None, "otherwise": {"userId": "alice"}}], {"user_id": None}),
+]
+
+
+@pytest.mark.parametrize(("bodies", "expected"), OTHERWISE)
+def test_what_spans_below_the_root_name_fills_what_nobody_states_and_null_is_a_statement(
+    bodies: list[dict[str, Any]], expected: dict[str, Any]
+) -> None:
+    record = folded(*(trace(n, **body) for n, body in enumerate(bodies)))
+    assert {column: record[column] for column in expected} == expected
+
+
 def tombstone(at: int) -> Event:
     return Event(OBSERVATION, f"tombstone-{at}", "langfuse-tombstone", stamp(0), {"id": "o"}, at)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from openfuse_collector.enrich import enrich
@@ -19,13 +19,19 @@ from openfuse_collector.events.generation import generation
 from openfuse_collector.events.metadata import merged
 from openfuse_collector.events.metadata_tree import MetadataNode
 from openfuse_collector.events.order import order_key
-from openfuse_collector.events.reference import deduplicated, fold
+from openfuse_collector.events.reference import deduplicated, effective, fold
 from openfuse_collector.events.rows import row
 
 sys.path.insert(0, str(Path(__file__).parent))
-from event_sets import ENTITIES, colliding, histories, nested
+from event_sets import ENTITIES, TIMESTAMPS, colliding, histories, nested
 
 CHECKS = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+_TRACE = ENTITIES["trace"]
+NAMED_BELOW_THE_ROOT = Event(
+    _TRACE, "ev0", "trace-create", TIMESTAMPS[0], {"id": "e1", "otherwise": {"userId": "a"}}, 10
+)
+CLEARED = Event(_TRACE, "ev1", "trace-create", TIMESTAMPS[3], {"id": "e1", "userId": None}, 11)
 
 
 def row_bytes(entity_type: str, record: dict | None) -> bytes:
@@ -62,6 +68,25 @@ def test_any_order_and_any_restart_gives_the_row_of_the_plain_fold(history: list
         if data.draw(st.booleans()):
             store.restart()
     assert row_bytes(kind, store.accumulator.record()) == expected
+
+
+@CHECKS
+@given(history=histories("trace"))
+@example(history=[NAMED_BELOW_THE_ROOT, CLEARED])
+def test_user_and_session_are_the_last_ones_stated_null_included_else_the_last_of_otherwise(
+    history: list[Event],
+) -> None:
+    """Told from the bodies alone, so that the fold and its reference cannot be wrong together."""
+    live = [event for event in deduplicated(history) if event.type != TOMBSTONE]
+    bodies = [event.body for event in sorted(effective(live), key=order_key)]
+    nested = [body["otherwise"] for body in bodies if isinstance(body.get("otherwise"), dict)]
+    record = Accumulator.of(history).record()
+    if record is None:
+        return
+    for key, column in (("userId", "user_id"), ("sessionId", "session_id")):
+        stated = [body[key] for body in bodies if key in body and isinstance(body[key], str | None)]
+        known = [body[key] for body in nested if isinstance(body.get(key), str)]
+        assert record[column] == (stated or known or [None])[-1]
 
 
 @CHECKS

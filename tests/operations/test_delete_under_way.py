@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
-from operations_kit import GreptimedbKit, StoreKit, conversation, deleted, export, ids, said, store, verified
+from operations_kit import GreptimedbKit, SqliteKit, StoreKit, conversation, deleted, export, ids, said, store, verified
 
 from openfuse_collector.config.types import Duration
 from openfuse_collector.events.event import Event
 from openfuse_collector.exporters.greptimedb.config import SettleConfig
+from tests.exporters.sqlite_kit import converted
+from tests.mapping.span_requests import CHILD, ROOT, TRACE, request, span
 
 AT_ONCE = SettleConfig(after=Duration(0), rate=1_000_000)
 SECOND = {"t2", "t2-o", "t2-s"}
@@ -44,6 +47,24 @@ def test_what_is_written_while_a_deletion_goes_on(kit: StoreKit) -> None:
     assert shares == [0.5, 1.0]
     assert dict(+made.removed.entities) == {"trace": 2, "observation": 3, "score": 3, "dataset_run_item": 1}
     assert_clean(kit, SECOND)
+
+
+def test_spans_that_are_kept_while_a_deletion_goes_on_are_emptied_as_well(sqlite: SqliteKit) -> None:
+    first = converted([request(span(name="correct-horse"))])
+    second = converted([request(span(name="battery-staple", span_id=CHILD, parent=ROOT))])
+    with closing(sqlite.operations()) as operations, sqlite.exporter() as collector, operations.changing("delete"):
+        collector.export(first)
+        made = operations.deletion(erase=True, dry_run=False)
+        work = made.traces(operations.find_traces(TRACE, None))
+        next(work)
+        collector.export(second)
+        assert list(work) == []
+    assert made.removed.rows["openfuse_raw_spans"] == 2
+    assert sqlite.query("SELECT length(payload) FROM openfuse_raw_spans") == [(0,), (0,)]
+    for file in (sqlite.path, Path(f"{sqlite.path}-wal")):
+        content = file.read_bytes() if file.exists() else b""
+        assert b"correct-horse" not in content
+        assert b"battery-staple" not in content
 
 
 def test_a_dry_run_counts_once(kit: StoreKit) -> None:

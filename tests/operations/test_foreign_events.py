@@ -143,6 +143,131 @@ def test_what_nobody_can_read_can_be_deleted(kit: StoreKit, erase: bool) -> None
         assert "t1" in ids(kit)
 
 
+@pytest.mark.parametrize("project", [None, "p"], ids=["trace", "project"])
+def test_what_is_deleted_stays_so_whatever_nobody_can_read(kit: StoreKit, project: str | None) -> None:
+    """It is no failure, and what is sent once more is no dead letter; something new is one, because the truth is not known then."""
+    store(kit, conversation("t1"), conversation("t2"))
+    put(kit, BROKEN)
+    deleted(kit, *(() if project else ("t1",)), project=project)
+    left = set() if project else {"t2", "t2-o", "t2-s"}
+    for report in (verified(kit), rebuilt(kit)):
+        assert (report.discrepancies, report.failures) == (0, [])
+    store(kit, conversation("t1"))
+    assert ids(kit) == left
+    with kit.exporter() as made:
+        export(made, conversation("t1"))
+        with pytest.raises(PermanentError, match="trace t1: cannot be folded: ValueError: its raw event received at"):
+            export(made, [said("t1", at=10**12, name="new")])
+    assert (ids(kit), verified(kit).failures) == (left, [])
+
+
+def test_what_is_put_right_is_read_by_the_collector_that_could_not(sqlite: SqliteKit) -> None:
+    store(sqlite, conversation("t1"))
+    put(sqlite, BROKEN)
+    deleted(sqlite, "t1")
+    new = said("t1", at=10**12, name="new")
+    with sqlite.exporter() as made:
+        export(made, conversation("t1"))  # nothing is remembered of what was read then
+        sqlite.tamper(f"UPDATE raw_events SET body = '{javascript('t1', name='right')}' WHERE event_id = 'foreign-t1'")
+        export(made, [new])
+    assert names(sqlite) == {"t1": "right"}
+
+
+@pytest.mark.parametrize("erase", [False, True])
+@pytest.mark.parametrize("known", [False, True], ids=["nothing else", "deleted before"])
+def test_what_nobody_can_read_does_not_come_back_when_it_is_deleted(kit: StoreKit, known: bool, erase: bool) -> None:
+    """It is newer than the tombstone, or there is none: erased it says no more than that the trace is there, and that is deleted too."""
+    later = 10**12
+    store(kit, conversation("t1") if known else [], conversation("t2"))
+    if known:
+        deleted(kit, "t1")
+    put(kit, BROKEN, at=later)
+    assert len(verified(kit).failures) == 1
+    assert dict(+deleted(kit, "t1", erase=erase).entities) == {}
+    for report in (verified(kit), rebuilt(kit)):
+        assert (report.discrepancies, report.failures) == (0, [])
+    assert ids(kit) == {"t2", "t2-o", "t2-s"}
+    tombstones = kit.query("SELECT count(*) FROM raw_events WHERE event_type = 'langfuse-tombstone'")
+    deleted(kit, "t1", erase=erase)
+    assert kit.query("SELECT count(*) FROM raw_events WHERE event_type = 'langfuse-tombstone'") == tombstones
+
+
+@pytest.mark.parametrize("at", [10**15, 2**63 - 1 - NOW], ids=["year 33,000", "no year"])
+def test_what_nobody_can_read_keeps_nothing_up_whenever_it_was_received(sqlite: SqliteKit, at: int) -> None:
+    store(sqlite, conversation("t1"), conversation("t2"))
+    put(sqlite, BROKEN, at=at)
+    report = verified(sqlite)
+    assert (report.discrepancies, len(report.failures)) == (0, 1)
+    assert "received at 9999-12-31T23:59:59.999Z cannot be read" in report.failures[0]
+    assert dict(+deleted(sqlite, "t1", erase=True).entities) == {"trace": 1, "observation": 1, "score": 1}
+    assert ids(sqlite) == {"t2", "t2-o", "t2-s"}
+    assert verified(sqlite).failures == []
+
+
+SECRET = "correct-horse-battery-staple"
+OUT_OF_SHAPE = javascript("e1", "span", traceId="t1", input=SECRET).replace('"2026-11-21T06:00:01.000Z"', "5")
+CUT_SHORT = javascript("e1", "span", traceId="t1", input=SECRET).replace(": ", ":")[:-2]
+WITHIN = javascript("e1", "span", input=SECRET, metadata={"traceId": "t1"}).replace('"2026-11-21T06:00:01.000Z"', "5")
+
+
+def secrets(kit: StoreKit) -> int:
+    ((count,),) = kit.query(f"SELECT count(*) FROM raw_events WHERE body LIKE '%{SECRET}%'")
+    return int(count)
+
+
+@pytest.mark.parametrize("body", [OUT_OF_SHAPE.replace(": ", ":"), CUT_SHORT], ids=["out of shape", "cut short"])
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "nothing else"])
+def test_what_names_its_trace_in_text_nobody_can_read_is_erased_with_it(
+    sqlite: SqliteKit, body: str, announced: bool
+) -> None:
+    store(sqlite, conversation("t1") if announced else [], conversation("t2"))
+    put(sqlite, body, id="e1", kind="observation")
+    assert (secrets(sqlite), len(verified(sqlite).failures)) == (1, 1)
+    assert deleted(sqlite, "t1", erase=True, dry_run=True).erased == (4 if announced else 1)
+    removed = deleted(sqlite, "t1", erase=True)
+    assert (removed.erased, secrets(sqlite)) == (4 if announced else 1, 0)
+    assert ids(sqlite) == {"t2", "t2-o", "t2-s"}
+    report = verified(sqlite)
+    assert (report.discrepancies, report.failures) == (0, [])
+
+
+BESIDE: dict[str, list[Any]] = {
+    "an event of another trace": [said("e1", "observation", traceId="t2")],
+    "an event of another trace, deleted": [said("e1", "observation", traceId="t2"), "delete"],
+    "a row of another trace": [said("e1", "observation", traceId="t2"), "forget"],
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_text_nobody_can_read_is_not_believed_beside(sqlite: SqliteKit, name: str) -> None:
+    first, *then = BESIDE[name]
+    store(sqlite, conversation("t1"), [*conversation("t2"), first])
+    if "delete" in then:
+        deleted(sqlite, "t2")
+    if "forget" in then:
+        sqlite.tamper("DELETE FROM raw_events WHERE entity_id = 'e1'")
+    put(sqlite, WITHIN.replace(": ", ":"), id="e1", kind="observation")
+    before = ids(sqlite)
+    assert dict(+deleted(sqlite, "t1", erase=True).entities) == {"trace": 1, "observation": 1, "score": 1}
+    assert (secrets(sqlite), ids(sqlite)) == (1, before - {"t1", "t1-o", "t1-s"})
+
+
+def test_text_that_can_be_read_is_no_statement_beside_an_event_nobody_can(sqlite: SqliteKit) -> None:
+    store(sqlite, conversation("t1"))
+    put(sqlite, BROKEN, id="e1", kind="observation")
+    with sqlite.exporter() as made, pytest.raises(PermanentError):
+        export(made, [said("e1", "observation", 5, input=SECRET, metadata={"traceId": "t1"})])
+    put(
+        sqlite,
+        javascript("e1", "span", input=SECRET, metadata={"traceId": "t1"}).replace(": ", ":"),
+        "e1",
+        "observation",
+        5,
+    )
+    assert deleted(sqlite, "t1", erase=True).erased == 3
+    assert secrets(sqlite) == 1
+
+
 def test_settling_goes_on_behind_what_nobody_can_read(greptimedb: GreptimedbKit) -> None:
     with capture_logs() as logs, greptimedb.exporter(settle=AT_ONCE) as made:
         export(made, [*conversation("t1"), *conversation("t2"), *conversation("t3")])

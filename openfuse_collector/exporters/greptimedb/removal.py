@@ -19,7 +19,7 @@ from openfuse_collector.exporters.greptimedb.schema import DEAD_LETTERS, RAW_EVE
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.exporters.greptimedb.writer import Writer
 from openfuse_collector.store.deletion import BEYOND_REACH, OF_TRACE, is_elsewhere, names_trace, tombstone
-from openfuse_collector.store.horizon import OPEN, Horizons, is_alive
+from openfuse_collector.store.horizon import OPEN, Horizons, is_alive, is_gone
 from openfuse_collector.store.operations import Removed
 from openfuse_collector.store.present import NOTHING
 from openfuse_collector.store.projector import Changes
@@ -133,14 +133,16 @@ class Removal:
         """Tombstones first; then collectors are told; then what they may have written until they knew is removed with the rest."""
         history = probe.history(self._ask, candidates)
         entities = [one for one in candidates if one == trace or not is_elsewhere(history.get(one, ()), trace.id)]
-        alive = [one for one in entities if is_alive(history.get(one, ()), known.get(one.project_id, OPEN))]
-        for entity in alive:
-            self.removed.entities[entity.type] += 1
+        for entity in entities:
+            if is_alive(history.get(entity, ()), known.get(entity.project_id, OPEN)):
+                self.removed.entities[entity.type] += 1
         if self._dry_run:
             self._count(entities)
             return
         now = epoch_millis()
-        tombstones = [tombstone(entity, history.get(entity, ()), now) for entity in alive]
+        # With an event nobody can read an entity may be there or not: from now on it is not.
+        buried = [one for one in entities if not is_gone(history.get(one, ()), known.get(one.project_id, OPEN))]
+        tombstones = [tombstone(one, history.get(one, ()), now) for one in buried]
         self._write(Changes(raw=tombstones))
         epoch.bump(self._sql, DELETED)
         self._remove(entities)

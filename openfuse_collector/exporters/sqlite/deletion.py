@@ -15,7 +15,7 @@ from openfuse_collector.exporters.sqlite.members import members_of
 from openfuse_collector.exporters.sqlite.statements import entity_key, trace_key
 from openfuse_collector.exporters.sqlite.wal import begin_anew
 from openfuse_collector.store.deletion import BEYOND_REACH, erased, is_elsewhere, is_erased, tombstone
-from openfuse_collector.store.horizon import OPEN, is_alive
+from openfuse_collector.store.horizon import OPEN, is_alive, is_gone
 from openfuse_collector.store.operations import Removed
 
 ENTITIES = 200
@@ -63,6 +63,7 @@ class Deletion:
         if not self._dry_run:
             for trace in traces:  # what a collector has written since they were searched for
                 self._delete_all(trace, members_of(self._connection, trace, without_rows=False))
+                self._empty_spans("openfuse_trace = ?", (trace_key(trace.project_id, trace.id),))
         self._finish()
 
     def project(self, project_id: str) -> Iterator[float]:
@@ -98,10 +99,12 @@ class Deletion:
             rows = statements.stored_rows(connection, entities)
             for entity in entities:
                 events = history.get(entity, [])
-                alive = entity in rows or is_alive(events, self._horizons.get(entity.project_id, OPEN))
+                horizon = self._horizons.get(entity.project_id, OPEN)
+                alive = entity in rows or is_alive(events, horizon)
                 self.removed.entities[entity.type] += alive
                 self.removed.rows[PROJECTIONS[entity.type]] += entity in rows
-                if alive and not self._dry_run:
+                # What nobody can read may be newer than the last tombstone. Erased it counts, and must find a newer one.
+                if (alive or not is_gone(events, horizon)) and not self._dry_run:
                     row = raw_row(tombstone(entity, events, epoch_millis()))
                     connection.execute(statements.INSERT_RAW, (entity_key(entity), *row))
                     connection.execute(statements.DELETES[entity.type], (entity.project_id, entity.id))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 
 from openfuse_collector.events.columns import PROJECTIONS
-from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.events.event import UNREADABLE, Entity, Event
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.store.deletion import OF_TRACE, is_elsewhere, names_trace
 
@@ -17,7 +18,7 @@ _SHOWING = {
 }
 _TRACES = "SELECT DISTINCT project_id FROM raw_events WHERE entity_type = 'trace' AND entity_id = ?"
 _NAMING = f"""
-SELECT DISTINCT openfuse_entity FROM raw_events
+SELECT openfuse_entity, ingested_at FROM raw_events
 WHERE ifnull(project_id = ?2, TRUE) AND entity_type IN ({", ".join(map(repr, OF_TRACE))})
   AND instr(body, '"traceId":' || json_quote(?1)) > 0
 """  # noqa: S608
@@ -69,10 +70,29 @@ def _speaking(connection: sqlite3.Connection, trace_id: str, project: str | None
 def _naming(
     connection: sqlite3.Connection, trace_id: str, project: str | None
 ) -> Iterator[tuple[Entity, Sequence[Event]]]:
-    """What names the trace in one of its events, and all of them; some at a time, because a text may be found in every body."""
-    keys = [key for (key,) in connection.execute(_NAMING, (trace_id, project))]
+    """What names the trace in one of its events, and all of them; some at a time, because a text may be found in every body.
+
+    Where nobody can read an event, and nothing that can be read says whose the entity is, its text is believed.
+    """
+    found: dict[int, set[int]] = defaultdict(set)
+    for key, ingested_at in connection.execute(_NAMING, (trace_id, project)):
+        found[key].add(ingested_at)
+    keys = list(found)
     for start in range(0, len(keys), statements.LOOKUP):
         history = statements.history(connection, keys[start : start + statements.LOOKUP])
         for entity, events in history.items():
-            if entity.type in OF_TRACE and any(names_trace(event, trace_id) for event in events):
+            if entity.type in OF_TRACE and (
+                any(names_trace(event, trace_id) for event in events)
+                or _by_text(connection, entity, events, found[statements.entity_key(entity)])
+            ):
                 yield entity, events
+
+
+def _by_text(
+    connection: sqlite3.Connection, entity: Entity, events: Sequence[Event], found_at: Collection[int]
+) -> bool:
+    """Whether the text of an event nobody can read, one received at `found_at`, is all there is to say whose the entity is."""
+    if not any(event.type == UNREADABLE and event.ingested_at in found_at for event in events):
+        return False
+    stated = any(isinstance(event.body.get("traceId"), str) for event in events)
+    return not stated and entity not in statements.stored_rows(connection, [entity])
