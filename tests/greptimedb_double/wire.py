@@ -101,9 +101,16 @@ _POOL = descriptor_pool.DescriptorPool()
 _POOL.Add(_file())
 
 
+_CLASSES: dict[str, Any] = {
+    name: message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{PACKAGE}.{name}"))
+    for name in (*MESSAGES, "Value")
+}
+"""Made here and now: protobuf makes a class when a message first reads such a field, and crashes when several threads do so at a time."""
+
+
 def message(name: str) -> Any:
     """The message class of that name in greptime.v1."""
-    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{PACKAGE}.{name}"))
+    return _CLASSES[name]
 
 
 Value = message("Value")
