@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from openfuse_collector.dead_letters import letters as letters_module
 from openfuse_collector.dead_letters.file import NAME, LetterFile
 from openfuse_collector.dead_letters.letter import DeadLetter
 from openfuse_collector.exporters.greptimedb import dead_letters as copies_module
-from openfuse_collector.exporters.greptimedb.dead_letters import ATTEMPTS
+from openfuse_collector.exporters.greptimedb.dead_letters import ATTEMPTS, ENOUGH
 from openfuse_collector.exporters.greptimedb.errors import CallError
 from openfuse_collector.exporters.greptimedb.exporter import GreptimedbExporter
 from openfuse_collector.exporters.greptimedb.halving import HOPELESS
@@ -426,6 +426,33 @@ def test_the_letters_the_server_fails_with_that_are_known_are_bounded(
         keep_up(made)
         settle(made, collector)
         assert copies(greptimedb).keys() == {*odd}
+
+
+def test_a_look_tries_few_of_the_letters_the_server_fails_with_in_turn(
+    greptimedb: GreptimedbKit, collector: Settings
+) -> None:
+    """New letters come first at each look, so they wait for so many calls at most."""
+    tried: list[str] = []
+
+    def bad(table: str, row: Mapping[str, Any]) -> bool:
+        tried.append(row["id"])
+        return row["id"] in odd
+
+    with greptimedb.exporter(collector) as made:
+        odd = set_aside(collector, *(f"odd{number}" for number in range(2 * ENOUGH)))
+        with broken(greptimedb, faults.bad_row(bad, code=StatusCode.INTERNAL)):
+            for _ in odd:
+                with suppress(CallError):
+                    keep_up(made)
+            turns = []
+            for _ in range(2):
+                (new,) = set_aside(collector, f"new{len(turns)}")
+                tried.clear()
+                keep_up(made)
+                assert tried[0] == new
+                turns.append(set(tried[1:]))
+        assert [len(turn) for turn in turns] == [ENOUGH, ENOUGH]
+        assert turns[0] | turns[1] == {*odd}
 
 
 def test_a_server_that_takes_no_copies_is_not_asked_for_each_letter(
