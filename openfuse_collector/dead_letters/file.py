@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ ON CONFLICT (id) DO UPDATE SET at = excluded.at, reason = excluded.reason, size 
 _REMOVE = """
 UPDATE letters SET state = 'gone', size = 0, reason = '', payload = x'', spans = x'' WHERE state != 'gone' AND ({})
 """
+_UNCOPIED = "copied = 0 AND state != 'gone'"
+_BUT_FOR = " AND id NOT IN (SELECT value FROM json_each(?))"
 _COPIED = "UPDATE letters SET copied = 1 WHERE id = ? AND at = ? AND reason = ?"
 
 
@@ -113,6 +115,15 @@ class LetterFile:
         query = f"SELECT id, {_FIELDS} FROM letters WHERE {condition} ORDER BY number LIMIT ?"  # noqa: S608
         for id, *fields in self._connection.execute(query, (*values, most)):
             yield id, _letter(fields)
+
+    def uncopied(self, without: Collection[str], most: int) -> Iterator[tuple[str, DeadLetter]]:
+        """(id, letter) of those no store has a copy of, oldest first, however many are left out."""
+        left_out = msgspec.json.encode(list(without)).decode()
+        return self.letters(_UNCOPIED + _BUT_FOR, (left_out,), most)
+
+    def to_copy(self, id: str) -> DeadLetter | None:
+        """A letter no store has a copy of, None where it is not one."""
+        return next((letter for _, letter in self.letters(f"{_UNCOPIED} AND id = ?", (id,))), None)
 
     def rows(self, condition: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """What a list shows of letters, without their payload."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event as Flag
@@ -134,19 +134,24 @@ class DeadLetters:
             self._keeper = self._keeper or store
             return self._keeper == store
 
-    def changes(self) -> tuple[list[DeadLetter], list[str]]:
+    def changes(self, without: Collection[str] = ()) -> tuple[list[DeadLetter], list[str]]:
         """For the store that keeps copies: letters it has no copy of yet, and ids of letters it should no longer have, some
-        hundred at a time. Raises sqlite3.Error, OSError."""
+        hundred at a time. `without` are ids of letters it asks for one by one, see `uncopied`. Raises sqlite3.Error, OSError."""
         if not self._to_tell:
             return [], []
         with self._opened() as file:
             if file is None:
                 return [], []
             with file.at_one_moment():  # in which no letter is both
-                letters = _within(file.letters("copied = 0 AND state != 'gone'", (), COPY_LETTERS))
+                letters = _within(file.uncopied(without, COPY_LETTERS))
                 gone = file.gone(COPY_LETTERS)
-            self._to_tell = bool(letters or gone)
+            self._to_tell = bool(letters or gone or without)
             return letters, gone
+
+    def uncopied(self, id: str) -> DeadLetter | None:
+        """One letter, None where it is gone or needs no copy any more. Raises sqlite3.Error, OSError."""
+        with self._opened() as file:
+            return None if file is None else file.to_copy(id)
 
     def copied(self, letters: Sequence[DeadLetter], gone: Sequence[str]) -> None:
         """A store has done what `changes` gave."""

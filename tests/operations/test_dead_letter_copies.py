@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 from msgspec import structs
 from operations_kit import GreptimedbKit, SqliteKit, StoreKit, conversation, expired, export, ids
+from structlog.testing import capture_logs
 
 from openfuse_collector.component import ComponentID, Settings
 from openfuse_collector.config.types import Duration
+from openfuse_collector.dead_letters import letters as letters_module
 from openfuse_collector.dead_letters.file import NAME, LetterFile
 from openfuse_collector.dead_letters.letter import DeadLetter
-from openfuse_collector.exporters.greptimedb.dead_letters import ATTEMPTS
+from openfuse_collector.exporters.greptimedb import dead_letters as copies_module
+from openfuse_collector.exporters.greptimedb.dead_letters import ATTEMPTS, ENOUGH
 from openfuse_collector.exporters.greptimedb.errors import CallError
 from openfuse_collector.exporters.greptimedb.exporter import GreptimedbExporter
 from openfuse_collector.exporters.greptimedb.halving import HOPELESS
@@ -349,6 +352,107 @@ def test_many_letters_the_server_fails_with_keep_no_other_from_being_copied(
             assert copies(greptimedb).keys() == {*others}
         keep_up(made)
         assert copies(greptimedb).keys() == {*odd, *others}
+
+
+@pytest.mark.parametrize("code", [StatusCode.INTERNAL, StatusCode.CANCELLED])
+def test_letters_that_fill_what_is_read_at_a_time_keep_no_other_from_being_copied(
+    greptimedb: GreptimedbKit, collector: Settings, monkeypatch: pytest.MonkeyPatch, code: StatusCode
+) -> None:
+    """Each is all that is read, whoever comes behind it; it is given up when it failed while others were taken."""
+    monkeypatch.setattr(letters_module, "COPY_BYTES", 10_000)
+    with greptimedb.exporter(collector) as made, capture_logs() as logs:
+        large = set_aside(collector, *(f"large{number}" * 2000 for number in range(3)))
+        others = set_aside(collector, "one", "two")
+        bad = faults.bad_row(lambda table, row: row.get("id") in large, code=code)
+        with broken(greptimedb, bad):
+            for _ in range(len(large) + 1):
+                keep_up(made)
+            assert copies(greptimedb).keys() == {*others}
+            for number in range(ATTEMPTS):
+                assert [letter.id for letter in collector.dead_letters.changes()[0]] == large[:1]
+                others += set_aside(collector, f"other{number}")
+                keep_up(made)
+                assert copies(greptimedb).keys() == {*others}
+        assert collector.dead_letters.changes() == ([], [])
+        assert made._copies._failures == {}
+    given_up = [line["id"] for line in logs if line["event"] == "the store takes no copy of a dead letter"]
+    assert len(given_up) == 1  # one line a minute
+    assert given_up[0] in large
+
+
+def test_a_large_letter_the_server_takes_later_is_copied_then(
+    greptimedb: GreptimedbKit, collector: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letters_module, "COPY_BYTES", 10_000)
+    with greptimedb.exporter(collector) as made:
+        large = set_aside(collector, *(f"large{number}" * 2000 for number in range(3)))
+        with broken(greptimedb, faults.bad_row(lambda table, row: row.get("id") in large, code=StatusCode.INTERNAL)):
+            for _ in large:
+                keep_up(made)
+            assert copies(greptimedb) == {}
+        keep_up(made)
+        assert copies(greptimedb).keys() == {*large}
+        settle(made, collector)
+
+
+def test_a_letter_the_server_failed_with_that_is_dropped_is_offered_no_more(
+    greptimedb: GreptimedbKit, collector: Settings, tmp_path: Path
+) -> None:
+    with greptimedb.exporter(collector) as made:
+        (odd,) = set_aside(collector, "odd")
+        with broken(greptimedb, fails_with(odd)) as fault:
+            keep_up(made)
+            before = greptimedb.double.struck(fault)
+            assert drop(tmp_path, odd) == 1
+            collector.dead_letters.tend()
+            keep_up(made)
+            assert greptimedb.double.struck(fault) == before
+        assert made._copies._failures == {}
+        settle(made, collector)
+        assert remembered(tmp_path) == 0
+
+
+def test_the_letters_the_server_fails_with_that_are_known_are_bounded(
+    greptimedb: GreptimedbKit, collector: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies_module, "MOST", 12)
+    with greptimedb.exporter(collector) as made:
+        odd = set_aside(collector, *(f"odd{number}" for number in range(20)))
+        with broken(greptimedb, faults.status(StatusCode.INTERNAL).over("grpc")):
+            for _ in range(10):
+                with suppress(CallError):
+                    keep_up(made)
+            assert len(made._copies._failures) == 12
+        keep_up(made)
+        settle(made, collector)
+        assert copies(greptimedb).keys() == {*odd}
+
+
+def test_a_look_tries_few_of_the_letters_the_server_fails_with_in_turn(
+    greptimedb: GreptimedbKit, collector: Settings
+) -> None:
+    """New letters come first at each look, so they wait for so many calls at most."""
+    tried: list[str] = []
+
+    def bad(table: str, row: Mapping[str, Any]) -> bool:
+        tried.append(row["id"])
+        return row["id"] in odd
+
+    with greptimedb.exporter(collector) as made:
+        odd = set_aside(collector, *(f"odd{number}" for number in range(2 * ENOUGH)))
+        with broken(greptimedb, faults.bad_row(bad, code=StatusCode.INTERNAL)):
+            for _ in odd:
+                with suppress(CallError):
+                    keep_up(made)
+            turns = []
+            for _ in range(2):
+                (new,) = set_aside(collector, f"new{len(turns)}")
+                tried.clear()
+                keep_up(made)
+                assert tried[0] == new
+                turns.append(set(tried[1:]))
+        assert [len(turn) for turn in turns] == [ENOUGH, ENOUGH]
+        assert turns[0] | turns[1] == {*odd}
 
 
 def test_a_server_that_takes_no_copies_is_not_asked_for_each_letter(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Event as Flag
 from threading import Thread
 
@@ -25,6 +25,11 @@ SHORTEST, LONGEST = 1.0, 60.0
 """Seconds between two looks at what there is to copy; longer ones after failures."""
 ATTEMPTS = 5
 """Failures of the server with one letter, each while it takes others, after which that letter has no copy."""
+
+ENOUGH = 8
+"""Letters the server fails with at one look, each for as long as a call may take; the others wait for the next look."""
+MOST = 10_000
+"""Letters the server has failed with that are known by id: bounds memory while it takes none at all."""
 
 
 class Copies:
@@ -68,50 +73,65 @@ class Copies:
         return not self._failures
 
     def keep_up(self) -> None:
-        """Copy some hundred new letters, and remove the copies of those that were replayed or dropped. Raises CallError."""
-        letters, gone = self._dead_letters.changes() if self._keeps else ([], [])
+        """Copy some hundred new letters, then those the server has failed with before, each alone, so that neither their number nor
+        their size keeps others from being copied. Remove the copies of those that were replayed or dropped. Raises CallError."""
+        if not self._keeps:
+            return
+        letters, gone = self._dead_letters.changes(without=self._failures)
         if letters or gone:
             # A letter that was refused before has a copy at another time, which the new one does not replace.
             self._remove([*gone, *(letter.id for letter in letters)])
-            letters, error = self._insert(letters)
-            self._dead_letters.copied(letters, gone)
-            if error is not None:
-                raise error
+        if gone:
+            self._dead_letters.copied([], gone)
+        self._copy({letter.id: letter for letter in letters}, list(self._failures))
 
-    def _insert(self, letters: Sequence[DeadLetter]) -> tuple[list[DeadLetter], CallError | None]:
-        """Gives those that need no further attempt, copied or refused (because of their size for one), and why the others were left.
-
-        Letters the server has failed with come last, each alone: however many there are, they keep no others from being copied.
-        """
-        self._failures = {letter.id: self._failures[letter.id] for letter in letters if letter.id in self._failures}
-        groups = [[letter] for letter in letters if letter.id in self._failures]
-        groups.append([letter for letter in letters if letter.id not in self._failures])
-        taken: list[DeadLetter] = []
-        refused: list[DeadLetter] = []
+    def _copy(self, new: Mapping[str, DeadLetter], again: Sequence[str]) -> None:
+        """What is refused, because of its size for one, or given up needs no copy any more. Raises CallError."""
+        taken = 0
         failed: list[str] = []
 
-        def insert(some: Sequence[DeadLetter]) -> None:
-            self._ingester.insert(DEAD_LETTERS.name, map(dead_letter_row, some))
-            taken.extend(some)
+        def insert(ids: Sequence[str]) -> None:
+            nonlocal taken
+            letters = [new[id] for id in ids] if new.keys() >= {*ids} else self._read_again(ids)
+            if letters:
+                self._ingester.insert(DEAD_LETTERS.name, map(dead_letter_row, letters))
+                taken += len(letters)
+            self._done(ids, letters)
 
-        left: CallError | None = None
+        groups = [*([id] for id in reversed(again)), *filter(None, [list(new)])]
         try:
-            for letter, error in filter(None, written(groups, insert)):
-                if isinstance(error, PermanentError) or self._failures.get(letter.id, 0) >= ATTEMPTS:
+            for id, error in filter(None, written(groups, insert)):
+                if isinstance(error, PermanentError) or self._failures.get(id, 0) >= ATTEMPTS:
                     sentence = "the store takes no copy of a dead letter"
-                    refused.append(letter)
+                    self._done([id], list(filter(None, [new.get(id) or self._dead_letters.uncopied(id)])))
                 else:
                     sentence = "the store fails with the copy of a dead letter, will retry"
-                    failed.append(letter.id)
-                    self._failures.setdefault(letter.id, 0)
-                self._log.warning(sentence, sentence, id=letter.id, error=str(error))
-        except CallError as error:
-            left = error
+                    failed.append(id)
+                self._log.warning(sentence, sentence, id=id, error=str(error))
+                if len(failed) >= ENOUGH:
+                    break
+        finally:
+            self._count(failed, bool(taken))
+
+    def _read_again(self, ids: Iterable[str]) -> list[DeadLetter]:
+        """Those that still need a copy, as they are now; without copies of what they were."""
+        letters = [letter for letter in map(self._dead_letters.uncopied, ids) if letter is not None]
+        if letters:
+            self._remove(letter.id for letter in letters)
+        return letters
+
+    def _done(self, ids: Iterable[str], letters: Sequence[DeadLetter]) -> None:
+        """These need no further attempt."""
+        if letters:
+            self._dead_letters.copied(letters, [])
+        for id in ids:
+            self._failures.pop(id, None)
+
+    def _count(self, failed: Sequence[str], others_taken: bool) -> None:
+        """Those that failed come after the others next time."""
         for id in failed:
-            self._failures[id] += bool(taken)
-        for letter in (*taken, *refused):
-            self._failures.pop(letter.id, None)
-        return [*taken, *refused], left
+            if id in self._failures or len(self._failures) < MOST:
+                self._failures[id] = self._failures.pop(id, 0) + others_taken
 
     def _remove(self, ids: Iterable[str]) -> None:
         listed = ", ".join(map(literal, ids))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from threading import RLock
 from typing import Any
 
 from prometheus_client import Counter
@@ -17,6 +16,7 @@ from openfuse_collector.exporters.greptimedb import epoch, horizons, migrations,
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.dead_letters import Copies
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, consume_error
+from openfuse_collector.exporters.greptimedb.fair_lock import FairLock
 from openfuse_collector.exporters.greptimedb.flush import Part
 from openfuse_collector.exporters.greptimedb.ingest import Ingester
 from openfuse_collector.exporters.greptimedb.maintenance import Maintenance
@@ -53,7 +53,7 @@ class GreptimedbExporter:
         self._projector = Projector(
             self._history, enrich, config.fold_cache_size, self._presence, assume_new=config.assume_new
         )
-        self.lock = RLock()
+        self.lock = FairLock()
         self._epoch: int | None = None
         self._prepared = not config.create_schema
         self._make_metrics(settings)

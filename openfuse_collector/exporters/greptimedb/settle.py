@@ -132,6 +132,7 @@ class Settle:
         """Everything that is due. Raises CallError; what was not reached then comes again."""
         with self._owner.lock:
             self._owner.prepare()
+            self._repairs.begin()
         while not self._stop.is_set():
             before = monotonic() - self._config.after
             with self._owner.lock:

@@ -114,6 +114,7 @@ class SettleList:
         self._slices: deque[Slice] = deque()
         self._taken: Slice | None = None
         self._searches: deque[Search] = deque()
+        self._searching: Span | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self._slices)) + (0 if self._taken is None else len(self._taken))
@@ -166,21 +167,23 @@ class SettleList:
             self._searches.appendleft(Search(other.touched, hull((one.span, other.span))))
 
     def to_search(self, before: float) -> Span | None:
-        """The receive times to search next, if they have waited since `before`."""
-        first = self._searches[0] if self._searches else None
-        return None if first is None or first.touched > before else first.span
+        """The oldest receive times to search, if they have waited since `before`; what is left of them until all were `searched`."""
+        if self._searching is None and self._searches and self._searches[0].touched <= before:
+            self._searching = self._searches.popleft().span
+        return self._searching
 
     def searched(self, upto: int) -> None:
-        """What was received until then was found, of the times to search next."""
-        touched, span = self._searches.popleft()
-        if upto < span.end:
-            self._searches.appendleft(Search(touched, Span(upto + 1, span.end)))
+        """What was received until then was found, of the times `to_search` gave."""
+        span = self._searching
+        if span is not None:
+            self._searching = Span(upto + 1, span.end) if upto < span.end else None
 
     @property
     def outstanding(self) -> Span | None:
         """The receive times of everything that is listed or to be searched, None when there is nothing."""
-        taken = () if self._taken is None else (self._taken.span,)
-        spans = (*taken, *(search.span for search in self._searches), *(slice.span for slice in self._slices))
+        taken = None if self._taken is None else self._taken.span
+        under_way = [span for span in (taken, self._searching) if span is not None]
+        spans = (*under_way, *(search.span for search in self._searches), *(slice.span for slice in self._slices))
         return hull(spans) if spans else None
 
     def _open(self, now: float, span: Span) -> Slice:

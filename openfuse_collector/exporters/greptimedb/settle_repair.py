@@ -1,18 +1,22 @@
 """Wrong rows are made again, one by one where the server fails with some of them: what it fails with keeps nothing else waiting.
 
 The server does not say whether a row is at fault or it is sick itself. An entity it failed with alone is tried again after a pause, alone
-and ever more rarely; while everything fails, the pass ends.
+and ever more rarely; while everything fails, the pass ends. So it does after two calls of unclear outcome: batches wait as long as such a
+call takes. What it did not get to is tried later, alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.exporters.greptimedb.errors import CallError, Cause
 from openfuse_collector.exporters.greptimedb.halving import Failure, written
 from openfuse_collector.exporters.greptimedb.settle_list import SettleList, Span, hull
 from openfuse_collector.exporters.greptimedb.settle_marks import Marks
@@ -26,6 +30,8 @@ MOST = 1000
 """Entities that wait for another attempt; more are searched for in raw_events when their time comes."""
 SHORTEST, LONGEST = 1.0, 3600.0
 """Bounds of the pause before another attempt, seconds."""
+UNCLEAR = 2
+"""Calls of unclear outcome, each of which may have taken as long as a call may, after which a pass ends."""
 PROOFS = 10
 """Failures, each while batches are stored, after which an entity is left as it is: with a minute's first pause within six hours."""
 
@@ -52,7 +58,7 @@ class Owner(Protocol):
 
 
 class Setback(NamedTuple):
-    """An entity the server failed with when it was tried alone."""
+    """An entity the server failed with when it was tried alone, or that was not tried alone because of failures with others."""
 
     received: Span
     due: float
@@ -74,6 +80,7 @@ class Repairs:
         self._refolded = refolded
         self._setbacks: dict[Entity, Setback] = {}
         self._batches = 0
+        self._unclear = deque[CallError]()
 
     def __len__(self) -> int:
         return len(self._setbacks)
@@ -81,6 +88,10 @@ class Repairs:
     def stored(self) -> None:
         """A batch was: the server works."""
         self._batches += 1
+
+    def begin(self) -> None:
+        """A pass does."""
+        self._unclear.clear()
 
     @property
     def outstanding(self) -> Span | None:
@@ -102,18 +113,48 @@ class Repairs:
     def make(self, wrong: Mapping[Entity, int]) -> Iterator[None]:
         """Attempts to make rows again; between two of them the caller may stop. `wrong` says when the newest event was received.
 
-        Raises CallError where nobody is there, or nothing can be written: what was not made is still wrong then.
+        Raises CallError where nobody is there, nothing can be written, or writing takes too long: what was not made is still wrong then.
         """
         now = monotonic()
         known = {entity: setback.due for entity, setback in self._setbacks.items() if entity in wrong}
         groups = [[entity] for entity, due in known.items() if due <= now]
         groups += filter(None, [[entity for entity in wrong if entity not in known]])
-        for failed in written(groups, lambda some: self._rewrite({entity: wrong[entity] for entity in some})):
+        untried = dict(wrong)
+
+        def write(some: Sequence[Entity]) -> None:
+            self._rewrite({entity: wrong[entity] for entity in some})
+            for entity in some:
+                del untried[entity]
+
+        for failed in written(groups, self._noting(write)):
             if failed is not None:
                 entity, failure = failed
                 with self._owner.lock:
-                    self._failed(entity, wrong[entity], failure)
+                    self._failed(entity, untried.pop(entity), failure)
             yield
+            if len(self._unclear) >= UNCLEAR:
+                with self._owner.lock:
+                    self._put_off(untried)
+                raise self._unclear[-1]
+
+    def _noting(self, write: Callable[[Sequence[Entity]], None]) -> Callable[[Sequence[Entity]], None]:
+        def noted(some: Sequence[Entity]) -> None:
+            try:
+                write(some)
+            except CallError as error:
+                if error.cause is Cause.UNCLEAR:
+                    self._unclear.append(error)
+                raise
+
+        return noted
+
+    def _put_off(self, untried: Mapping[Entity, int]) -> None:
+        """What the pass did not get to waits as long as what the server failed with; where there are too many, until the next pass."""
+        due = monotonic() + self._first_pause
+        new = (entity for entity in untried if entity not in self._setbacks)
+        for entity in islice(new, max(0, MOST - len(self._setbacks))):
+            received = untried[entity]
+            self._setbacks[entity] = Setback(Span(received, received), due, self._first_pause, 0, self._batches)
 
     def _rewrite(self, wrong: Mapping[Entity, int]) -> None:
         received = Span(min(wrong.values()), max(wrong.values()))

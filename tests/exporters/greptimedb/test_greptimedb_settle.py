@@ -125,7 +125,7 @@ def test_a_batch_between_looking_and_repairing_is_no_reason_to_repair(server: Se
     with collector(server) as one:
 
         def export() -> None:
-            if not one.made.lock._is_owned() and next(calls) == number:
+            if not one.made.lock.locked() and next(calls) == number:
                 one.before = lambda: None
                 one.export([said("trace", 2, 20)])
 

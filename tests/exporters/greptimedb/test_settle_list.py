@@ -193,6 +193,29 @@ def test_few_spans_are_kept_apart() -> None:
     assert {span.start for span in found} >= {number * 10 for number in range(9 * SEARCHES + 1, 10 * SEARCHES)}
 
 
+def test_what_is_listed_during_a_search_leaves_the_other_spans_whole() -> None:
+    """The oldest times come last here, so that spans which are put together reach back before the one that is being searched."""
+    kept, spans = SettleList(MIB, 1, 60), [Span(1000 - 10 * number, 1005 - 10 * number) for number in range(SEARCHES)]
+    for span in spans:
+        kept.search(0, span)
+    first = kept.to_search(0)
+    assert first is not None
+    assert first == spans[0]
+    for span in (more := [Span(1, 2), Span(3, 4)]):
+        kept.search(5, span)
+    kept.searched(first.start)
+    assert kept.to_search(0) == Span(first.start + 1, first.end)
+    assert kept.outstanding == Span(1, first.end)
+    kept.searched(first.end)
+    listed = []
+    while (span := kept.to_search(inf)) is not None:
+        listed.append(span)
+        kept.searched(span.end)
+    for lost in (*spans[1:], *more):
+        assert any(span.start <= lost.start and lost.end <= span.end for span in listed), lost
+    assert kept.outstanding is None
+
+
 @pytest.fixture
 def marked(server: Server) -> Server:
     migrations.apply(server.sql, server.config(), "one")

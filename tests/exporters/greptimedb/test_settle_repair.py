@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import pairwise
+from threading import Event as Flag
+from threading import current_thread
 
 import pytest
 from greptimedb_kit import Server
@@ -54,7 +59,7 @@ def marks(server: Server) -> int:
     return len(server.table("openfuse_settle_marks"))
 
 
-CODES = [StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.CANCELLED]
+CODES = [StatusCode.INTERNAL, StatusCode.UNKNOWN]
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -190,14 +195,104 @@ def test_more_than_can_wait_are_searched_for(faulty: Server, clock: Clock, monke
     assert_settled(faulty, events)
 
 
-def test_batches_get_their_turn_between_two_attempts(faulty: Server, clock: Clock) -> None:
-    """A row with which the server takes its time is one call at a time."""
+@pytest.mark.parametrize("bad", [["o13"], ["o0", "o1", "o39"]], ids=len)
+def test_two_calls_of_unclear_outcome_end_a_pass(faulty: Server, clock: Clock, bad: list[str]) -> None:
+    """Each of them may have taken as long as a call may. What the pass did not get to is made later, with calls that are answered."""
+    events = [said(f"o{number}") for number in range(40)]
+    fault = faults.bad_row(lambda table, row: row.get("id") in bad, code=StatusCode.CANCELLED).on("observations")
+    with collector(faulty) as one:
+        one.export(events)
+        faulty.sql.run("DELETE FROM observations")
+        faulty.double.fail(fault)
+        struck = [0]
+        for _ in range(1 + len(bad)):
+            with suppress(CallError):
+                one.settle()
+            struck.append(faulty.double.struck(fault))
+            assert marks(faulty) == 1
+            clock.now += 1
+        assert struck[1] == 2
+        assert all(after - before <= 2 for before, after in pairwise(struck))
+        assert {row["id"] for row in faulty.table("observations")} == {event.entity.id for event in events} - {*bad}
+        faulty.double.heal()
+        clock.now += settle_repair.LONGEST
+        assert one.settle() == len(bad)
+        assert marks(faulty) == 0
+    assert_settled(faulty, events)
+
+
+def test_calls_of_unclear_outcome_count_however_little_is_read_at_a_time(
+    faulty: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle_pass, "READ", 1)
+    fault = faults.status(StatusCode.CANCELLED).on("observations").over("grpc")
     with collector(faulty) as one:
         one.export([said(f"o{number}") for number in range(8)])
         faulty.sql.run("DELETE FROM observations")
-        faulty.double.fail(faults.bad_row(id="o3", code=StatusCode.CANCELLED))
-        made = one.made._settle._repairs.make({said(f"o{number}").entity: NOW for number in range(8)})
-        for _ in made:
-            assert not one.made.lock._is_owned()
-            one.export([said("other")])
-    assert {row["id"] for row in faulty.table("observations")} == {"other", *(f"o{n}" for n in range(8) if n != 3)}
+        faulty.double.fail(fault)
+        for calls_made in (2, 4):
+            with pytest.raises(CallError):
+                one.settle()
+            assert faulty.double.struck(fault) == calls_made
+
+
+def test_what_cannot_wait_for_lack_of_room_is_found_by_the_next_pass(
+    faulty: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle_repair, "MOST", 2)
+    events = [said(f"o{number}") for number in range(8)]
+    with collector(faulty) as one:
+        one.export(events)
+        faulty.sql.run("DELETE FROM observations")
+        faulty.double.fail(faults.status(StatusCode.CANCELLED).on("observations").over("grpc"))
+        with pytest.raises(CallError):
+            one.settle()
+        assert len(one.made._settle._repairs) == 2
+        faulty.double.heal()
+        clock.now += 1
+        assert one.settle() == 8
+        assert marks(faulty) == 0
+    assert_settled(faulty, events)
+
+
+def test_batches_get_their_turn_between_two_attempts(faulty: Server, clock: Clock) -> None:
+    """A thread stores batches while another makes rows again, of which the server fails with one. Whenever the latter is at the server a
+    batch waits; by its next attempt that batch is stored."""
+    events = [said(f"o{number}") for number in range(16)]
+    with collector(faulty) as one, ThreadPoolExecutor(1) as beside:
+        one.export(events)
+        faulty.sql.run("DELETE FROM observations")
+        faulty.double.fail(faults.bad_row(id="o3", code=StatusCode.INTERNAL))
+        settling, over, lock = current_thread(), Flag(), one.made.lock
+        stored, seen = list[int](), list[int]()
+
+        def before() -> None:
+            if current_thread() is settling:
+                until(lambda: lock.waiting == 1 or batches.done())
+
+        def store() -> None:
+            while not over.is_set():
+                one.export([said("other")])
+                stored.append(len(seen))
+
+        one.before = before
+        batches = beside.submit(store)
+        try:
+            for _ in one.made._settle._repairs.make({event.entity: NOW for event in events}):
+                seen.append(len(stored))
+        finally:
+            over.set()
+        batches.result()
+    assert len(seen) > 5
+    assert all(count >= number for number, count in enumerate(seen)), seen
+    assert {row["id"] for row in faulty.table("observations")} == {"other", *(f"o{n}" for n in range(16) if n != 3)}
+
+
+def until(found: Callable[[], bool]) -> None:
+    """Returns when it is so."""
+    nothing = Flag()
+    for _ in range(6000):
+        if found():
+            return
+        nothing.wait(0.01)
+    raise TimeoutError
