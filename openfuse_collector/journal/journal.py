@@ -163,9 +163,8 @@ class Journal:
         """The way of pipeline `name` through the log, limited to records whose origin it `wants`; `on_pass` is told of the others.
 
         It begins at `start` (the cursor the store behind it kept), else at the journal's own cursor of that name, else, for a
-        new name, where the pipeline called `after` is, else at the end of the log. Where
-        there is a cursor called `formerly`, the same reader had that name the last time, and `name` may have been another's: it
-        begins at the lower of the two.
+        new name, where the pipeline called `after` is, else at the end of the log. Where there is a cursor called `formerly`, the
+        same reader had that name the last time, and `name` may have been another's: it begins at the lower of the two.
 
         Raises JournalError when the name is taken or the cursor cannot be written.
         """

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from openfuse_collector.config.types import MIB
-from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.cursors import Cursors
 from openfuse_collector.journal.figures import GivenUp
 from openfuse_collector.journal.makers import Cursor
-from openfuse_collector.journal.reader import Reader, Source
+from openfuse_collector.journal.reader import Source, beside
 from openfuse_collector.signals import Origin
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Orphans:
     """Of one journal. `tell` when the configuration is known, `give_up` on the writer's thread while nothing is written."""
 
     def __init__(self, source: Source, cursors: Cursors, given_up: GivenUp, log: BoundLogger) -> None:
-        self._source = source._replace(cache=DecodedCache(0), decode=lambda origin, payload: None)
+        self._source = source._replace(decode=lambda origin, payload: None)
         self._cursors = cursors
         self._given_up = given_up
         self._log = log
@@ -70,14 +69,7 @@ class Orphans:
     def _count(self, name: str, cursor: Cursor, end: int) -> int:
         """Go over a part of the log; gives its size, more than was asked for where the last record goes on."""
         begin = cursor.offset
-        reader = Reader(
-            self._source,
-            max(begin, self._source.log.start),
-            wants=nothing,
-            left=cursor.left,
-            on_take=lambda: None,
-            on_commit=lambda offset: None,
-        )
+        reader = beside(self._source, max(begin, self._source.log.start), wants=nothing, left=cursor.left)
         requests = sum(1 for _ in reader.until(end))
         self._cursors.move(name, reader.position)
         size = cursor.offset - begin

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from openfuse_collector.config.types import MIB
 from openfuse_collector.crash_points import crash_point
 from openfuse_collector.journal.bounds import ORDINARY, Bounds, Refusal
-from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.cursors import Cursors
 from openfuse_collector.journal.figures import GivenUp
-from openfuse_collector.journal.reader import Reader, Source
+from openfuse_collector.journal.reader import Reader, Source, beside
 from openfuse_collector.journal.segment import Segment
 from openfuse_collector.signals import Item, Origin, Signal
 from openfuse_collector.telemetry.limited import Limited
@@ -217,15 +216,7 @@ class Quotas:
 
     def _pass(self, pipeline: Bounded, start: int, end: int) -> int:
         """Tell of the records of a pipeline in a part of the log; returns how many there are."""
-        source = self._source._replace(cache=DecodedCache(0))
-        reader = Reader(
-            source,
-            start,
-            wants=pipeline.wants,
-            left=pipeline.reader.left,
-            on_take=lambda: None,
-            on_commit=lambda offset: None,
-        )
+        reader = beside(self._source, start, wants=pipeline.wants, left=pipeline.reader.left)
         requests = 0
         for item in reader.until(end):
             pipeline.quota.given_up(item)

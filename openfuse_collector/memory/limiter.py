@@ -97,9 +97,8 @@ class MemoryLimiter:
         while self.limits is not None:
             try:
                 await self._look(self.limits)
-            except (
-                Exception
-            ) as error:  # out of file handles, of threads, of memory: what was short must not be for ever
+            except Exception as error:
+                # Out of file handles, of threads, of memory: what was short must not be for ever.
                 trouble = f"{type(error).__name__}: {error}"
                 self._log.warning("trouble", "memory cannot be measured or given back, will try again", error=trouble)
             await asyncio.sleep(interval)

@@ -160,9 +160,8 @@ class Projector:
         taken = self._take(entity)
         accumulator, present = taken or (Accumulator.of(stored.get(entity, ())), rows.get(entity))
         refold, changed = False, taken is None and self._presence is not None
-        added: dict[
-            str, int
-        ] = {}  # id -> when it was received; what makes a refold necessary is not in the accumulator
+        # Id -> when it was received: what makes a refold necessary is not in the accumulator.
+        added: dict[str, int] = {}
         for event in group:
             known = event.id in added or event.id in accumulator.event_ids
             outcome = accumulator.apply(event)

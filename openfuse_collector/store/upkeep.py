@@ -11,6 +11,7 @@ from openfuse_collector.component import Settings
 from openfuse_collector.errors import CollectorError
 from openfuse_collector.store.operations import Operations, Removed
 from openfuse_collector.store.retention import RetentionConfig
+from openfuse_collector.threads import end
 
 FIRST_PASS = 60.0
 """Seconds after the start at the latest: a collector that is often restarted expires data too."""
@@ -37,9 +38,7 @@ class Upkeep:
 
     def stop(self) -> None:
         """Idempotent, and safe without `start`. A pass under way ends after the step it is at: a transaction or a page."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(5.0)
+        end(self._stop, self._thread, patience=5.0)
 
     def _run(self) -> None:
         pause = min(self._retention.interval, FIRST_PASS)

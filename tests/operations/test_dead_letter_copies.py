@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
@@ -29,6 +28,7 @@ from openfuse_collector.exporters.greptimedb.halving import HOPELESS
 from openfuse_collector.signals import Signal
 from openfuse_collector.store.retention import RetentionConfig
 from tests.builders import RECEIVED_AT, event, item, settings
+from tests.collector_process import wait_until
 from tests.greptimedb_double import Fault, StatusCode, faults
 
 LIMIT = RetentionConfig(default=Duration(10**6))
@@ -87,16 +87,6 @@ def broken(kit: GreptimedbKit, fault: Fault) -> Iterator[Fault]:
         yield fault
     finally:
         kit.double.heal(fault)
-
-
-def until(found: Callable[[], bool]) -> None:
-    """Returns when it is so."""
-    nothing = Event()
-    for _ in range(6000):
-        if found():
-            return
-        nothing.wait(0.01)
-    raise TimeoutError
 
 
 def keep_up(made: Any) -> None:
@@ -276,9 +266,9 @@ def test_no_batch_waits_for_a_copy(greptimedb: GreptimedbKit, collector: Setting
                 made.idle()
             assert greptimedb.double.struck(fault) == 0
             asyncio.run(made.start())
-            until(lambda: greptimedb.double.struck(fault) > 0)
+            wait_until(lambda: greptimedb.double.struck(fault) > 0, lambda: "it never was", 60)
             export(made, conversation("t4"))
-        until(lambda: copies(greptimedb).keys() == {id})
+        wait_until(lambda: copies(greptimedb).keys() == {id}, lambda: "it never was", 60)
     assert len(ids(greptimedb)) == 12
 
 

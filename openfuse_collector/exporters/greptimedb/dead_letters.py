@@ -19,6 +19,7 @@ from openfuse_collector.exporters.greptimedb.rows import Row
 from openfuse_collector.exporters.greptimedb.schema import DEAD_LETTERS
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
 from openfuse_collector.telemetry.limited import Limited
+from openfuse_collector.threads import end
 
 TABLE = quoted(DEAD_LETTERS.name)
 SHORTEST, LONGEST = 1.0, 60.0
@@ -52,9 +53,7 @@ class Copies:
 
     def stop(self) -> None:
         """Idempotent, and safe without `start`. What is not copied yet will be after the next start."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(1.0)  # a call under way may end with the process
+        end(self._stop, self._thread)
 
     def _run(self) -> None:
         pause = SHORTEST

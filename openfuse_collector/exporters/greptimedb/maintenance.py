@@ -17,6 +17,7 @@ from openfuse_collector.exporters.greptimedb import compaction, ddl
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.errors import CallError, Cause
 from openfuse_collector.exporters.greptimedb.sql import SqlClient
+from openfuse_collector.threads import end
 
 FLUSH = "ADMIN flush_table('raw_events')"
 GROWN = 1.1
@@ -83,10 +84,7 @@ class Maintenance:
 
     def stop(self) -> None:
         """Idempotent, and safe without `start`."""
-        self._stop.set()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(1.0)  # a call under way may end with the process
+        end(self._stop, *self._threads)
 
     def wrote(self) -> None:
         """There is something new to flush."""

@@ -30,6 +30,7 @@ from openfuse_collector.exporters.greptimedb.settle_repair import Owner, Repairs
 from openfuse_collector.exporters.greptimedb.sql import Rows, SqlClient
 from openfuse_collector.store.present import Folded
 from openfuse_collector.telemetry.limited import Limited
+from openfuse_collector.threads import end
 
 LOOK = 1000
 """Entities of the first look at a time."""
@@ -111,9 +112,7 @@ class Settle:
 
     def stop(self) -> None:
         """Idempotent, and safe without `start`."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(1.0)  # a call under way may end with the process
+        end(self._stop, self._thread)
 
     def _run(self) -> None:
         while not self._stop.wait(self._config.interval):

@@ -61,9 +61,8 @@ class LangfuseReceiver:
         self._api.stopping = True
         if self._server is not None:
             await self._server.stop()
-        await self._api.in_flight.drain(
-            GRACE + DRAIN
-        )  # a guest's calls are ended, after GRACE, by the server they came through
+        # A guest's calls are ended, after GRACE, by the server they came through.
+        await self._api.in_flight.drain(GRACE + DRAIN)
         await self._api.appends.drain(DRAIN)
         self._api.threads.shutdown(wait=False)
 

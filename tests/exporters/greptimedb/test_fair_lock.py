@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event, Lock
+from threading import Lock
 
 import pytest
 
 from openfuse_collector.exporters.greptimedb import fair_lock
 from openfuse_collector.exporters.greptimedb.fair_lock import FairLock
-
-
-def until(found: Callable[[], bool]) -> None:
-    """Returns when it is so."""
-    nothing = Event()
-    for _ in range(6000):
-        if found():
-            return
-        nothing.wait(0.01)
-    raise TimeoutError
+from tests.collector_process import wait_until
 
 
 def test_whoever_waits_gets_it_in_turn_and_before_the_one_who_had_it() -> None:
@@ -33,7 +23,7 @@ def test_whoever_waits_gets_it_in_turn_and_before_the_one_who_had_it() -> None:
         with lock:
             for number in range(5):
                 pool.submit(enter, number)
-                until(lambda number=number: lock.waiting == number + 1)  # type: ignore[misc]
+                wait_until(lambda number=number: lock.waiting == number + 1, lambda: "nobody waits", 60)  # type: ignore[misc]
             assert order == []
         enter(5)
     assert order == [0, 1, 2, 3, 4, 5]

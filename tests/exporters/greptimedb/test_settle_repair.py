@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
@@ -21,6 +21,7 @@ from openfuse_collector.exporters.greptimedb import settle_repair
 from openfuse_collector.exporters.greptimedb.errors import CallError
 from openfuse_collector.exporters.greptimedb.halving import HOPELESS
 from tests.builders import RECEIVED_AT
+from tests.collector_process import wait_until
 from tests.greptimedb_double import StatusCode, faults
 
 NOW = RECEIVED_AT // 1_000_000
@@ -268,7 +269,7 @@ def test_batches_get_their_turn_between_two_attempts(faulty: Server, clock: Cloc
 
         def before() -> None:
             if current_thread() is settling:
-                until(lambda: lock.waiting == 1 or batches.done())
+                wait_until(lambda: lock.waiting == 1 or batches.done(), lambda: "it never was", 60)
 
         def store() -> None:
             while not over.is_set():
@@ -286,13 +287,3 @@ def test_batches_get_their_turn_between_two_attempts(faulty: Server, clock: Cloc
     assert len(seen) > 5
     assert all(count >= number for number, count in enumerate(seen)), seen
     assert {row["id"] for row in faulty.table("observations")} == {"other", *(f"o{n}" for n in range(16) if n != 3)}
-
-
-def until(found: Callable[[], bool]) -> None:
-    """Returns when it is so."""
-    nothing = Flag()
-    for _ in range(6000):
-        if found():
-            return
-        nothing.wait(0.01)
-    raise TimeoutError
