@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from traceback import clear_frames
 
 import zstandard
 
@@ -28,12 +29,19 @@ def inflate(body: bytes, coding: str, limit: int) -> bytes:
 
     Raises TooLargeError beyond `limit` bytes, BadDataError for broken or truncated data and for codings nobody knows.
     """
-    try:
-        return CODINGS[coding](body, limit) if body else body
-    except KeyError:
+    if not body:
+        return body
+    decompress = CODINGS.get(coding)
+    if decompress is None:
         known = ", ".join(sorted(CODINGS))
-        raise BadDataError(f'Content-Encoding "{coding}" is not supported (supported: identity, {known})') from None
+        raise BadDataError(f'Content-Encoding "{coding}" is not supported (supported: identity, {known})')
+    try:
+        return decompress(body, limit)
+    except TooLargeError as error:
+        _let_go(error)
+        raise
     except (zlib.error, zstandard.ZstdError, EOFError) as error:
+        _let_go(error)
         raise BadDataError(f"the body is not valid {coding}: {error}") from error
 
 
@@ -45,8 +53,9 @@ def _deflate(body: bytes, limit: int) -> bytes:
     """HTTP means the zlib format; some clients send the bare stream."""
     try:
         return _join(_members(body, _ZLIB), limit)
-    except (zlib.error, EOFError):
-        return _join(_members(body, _RAW), limit)
+    except (zlib.error, EOFError) as error:
+        _let_go(error)
+    return _join(_members(body, _RAW), limit)
 
 
 def _zstd(body: bytes, limit: int) -> bytes:
@@ -63,6 +72,11 @@ def _zstd(body: bytes, limit: int) -> bytes:
 
 CODINGS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": _gzip, "deflate": _deflate, "zstd": _zstd}
 """Content coding -> decompression; `identity` is not one."""
+
+
+def _let_go(error: Exception) -> None:
+    """An error holds its frames until somebody has answered it. What was inflated in them, and windows, go now."""
+    clear_frames(error.__traceback__)
 
 
 def _join(pieces: Iterator[bytes], limit: int) -> bytes:

@@ -106,6 +106,25 @@ def test_a_bomb_costs_no_more_than_the_limit(coding: str, compress: Callable[[by
     assert peak < limit * (2.5 if coding == "zstd" else 1.1)
 
 
+@every_writer
+@pytest.mark.parametrize("broken", [False, True], ids=["too large", "broken at its end"])
+def test_an_error_holds_nothing_of_what_was_inflated(
+    coding: str, compress: Callable[[bytes], bytes], broken: bool
+) -> None:
+    """It lives until it has been answered, and others are inflated meanwhile."""
+    body = random.Random(9).randbytes(MIB) * 8
+    sent = compress(body)[: -1 if broken else None]
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadDataError if broken else TooLargeError) as caught:
+            inflate(sent, coding, len(body) if broken else len(body) - 1)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert caught.value
+    assert held < MIB
+
+
 def test_unknown_codings_are_bad_data() -> None:
     with pytest.raises(BadDataError, match="deflate, gzip, zstd"):
         inflate(b"x", "br", 10)
