@@ -148,6 +148,13 @@ def test_decompression_bombs(hostile: CollectorProcess, name: str, path: str, ty
 _made: dict[str, bytes] = {}
 
 
+@pytest.mark.parametrize("path, type", [("/v1/traces", PROTOBUF), (INGESTION, JSON)])
+def test_a_body_in_empty_pieces(hostile: CollectorProcess, path: str, type: str) -> None:
+    status, answer = post(hostile, path, gzip.compress(b"") * 100_000, type, Content_Encoding="gzip")
+    assert (status, b"more than 10,000 pieces" in answer) == (400, True), answer
+    is_well(hostile)
+
+
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from /proc")
 def test_what_would_become_many_times_its_size(hostile: CollectorProcess) -> None:
     """Four million empty spans, whose messages would take 600 MiB, eight times at a time."""
