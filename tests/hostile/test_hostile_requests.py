@@ -252,6 +252,7 @@ HOSTILE: dict[str, tuple[str, str, Callable[[], bytes], set[int]]] = {
         "/v1/traces", PROTOBUF, lambda: one_span("long", 14, **{"gen_ai.prompt": "x" * 7 * MIB}).SerializeToString(), {200}
     ),
     "four million empty spans": ("/v1/traces", PROTOBUF, lambda: nested(b"\x12\x00" * (LARGEST // 2 - 8)), {413}),
+    "half a million empty resources": ("/v1/traces", PROTOBUF, lambda: b"\x0a\x00" * 500_000, {413}),
     "two million empty JSON spans": (
         "/v1/logs", JSON, lambda: b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[' + b"{}," * 2_000_000 + b"{}]}]}]}", {413}
     ),
