@@ -36,16 +36,18 @@ class Happenings:
         }
 
     def read(self, judged: Judged) -> None:
-        """A call was looked at; some of its events may have been refused or left out."""
+        """A call is done with; some of its events may have been refused or left out."""
         if judged.rejected:
             self._rejected.inc(judged.rejected)
             self._warn("events rejected", count=judged.rejected, first=judged.answer["errors"][0])
         if judged.accepted.sampled_out:
             self._sampled_out.inc(judged.accepted.sampled_out)
 
-    def appended(self, events: int, outcome: Outcome) -> None:
-        """This has become of so many events."""
-        self._events[outcome].inc(events)
+    def appended(self, judged: Judged, outcome: Outcome) -> None:
+        """This has become of its good events. The others are done with only where these are kept: else all come again."""
+        self._events[outcome].inc(len(judged.accepted.events))
+        if outcome == "accepted":
+            self.read(judged)
 
     def succeeded(self) -> None:
         """A call was answered with success."""

@@ -49,6 +49,22 @@ async def test_a_batch_is_answered_when_it_is_kept(running: Running) -> None:
     assert running.metric("otelcol_receiver_requests", transport="http", outcome="success") == 1
 
 
+async def test_what_is_left_out_of_a_call_counts_once_however_often_it_comes(start: Start) -> None:
+    running = await start(sampling={"default": 0.0})
+    refusals = iter([OverloadError("full")] * 3)
+
+    def before() -> None:
+        for error in refusals:
+            raise error
+
+    running.intake.before = before
+    score = {"id": "s", "type": "score-create", "timestamp": NOW, "body": {"name": "n", "value": 1, "sessionId": "s"}}
+    for status in (429, 429, 429, 207):
+        assert (await running.ingest(TRACE, 5, score)).status == status
+    for what in ("rejected", "sampled_out", "accepted"):
+        assert running.metric(f"openfuse_receiver_{what}_events") == 1, what
+
+
 async def test_an_empty_batch_keeps_nothing(running: Running) -> None:
     answer = await running.ingest()
     assert (answer.status, answer.body) == (207, {"successes": [], "errors": []})
