@@ -14,6 +14,8 @@ from openfuse_collector.receivers.requests.appends import Outcome
 from openfuse_collector.telemetry.limited import QUIET, Limited
 
 TRANSPORT = "http"
+SHOWN = 1000
+"""Characters the log shows of an id, or of what is wrong: an id may be as long as a body."""
 
 
 class Happenings:
@@ -39,7 +41,10 @@ class Happenings:
         """A call is done with; some of its events may have been refused or left out."""
         if judged.rejected:
             self._rejected.inc(judged.rejected)
-            self._warn("events rejected", count=judged.rejected, first=judged.answer["errors"][0])
+            first = {
+                key: value[:SHOWN] if type(value) is str else value for key, value in judged.answer["errors"][0].items()
+            }
+            self._warn("events rejected", count=judged.rejected, first=first)
         if judged.accepted.sampled_out:
             self._sampled_out.inc(judged.accepted.sampled_out)
 
