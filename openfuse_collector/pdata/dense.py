@@ -19,6 +19,8 @@ MODEST = 8 * MIB
 """Bytes of a body of which only spans or log records are counted, not what is in them: a look costs a microsecond a field."""
 MOST_ITEMS = 100_000
 """Spans or log records. A body of 64 MiB, the most there is by default, has some 45,000 of ordinary size."""
+MOST_GROUPS = 100_000
+"""Resources and scopes, which are gone over one by one also where there is nothing in them."""
 MOST_FIELDS = 5_000_000
 """Length-delimited fields of protobuf; an attribute takes four. They become about 60 bytes each."""
 MOST_VALUES = 8_000_000
@@ -34,6 +36,12 @@ def check_items(count: int, form: Form) -> None:
     """Raises TooManyError where a request has so many spans or log records."""
     if count > MOST_ITEMS:
         raise TooManyError(MOST_ITEMS, form.noun)
+
+
+def check_groups(count: int) -> None:
+    """Raises TooManyError where a request has so many resources and scopes."""
+    if count > MOST_GROUPS:
+        raise TooManyError(MOST_GROUPS, "resources and scopes")
 
 
 def check_protobuf(body: bytes, form: Form) -> None:
@@ -63,25 +71,31 @@ def _may_have(fields: int, body: bytes) -> bool:
 
 
 def _count(body: bytes, shape: Shape, *, items: bool) -> int:
-    """The number of spans or log records; those are not walked into with `items`. Ends at what is too many."""
-    found = 0
-    for fields, is_item in enumerate(_walk(body, shape, items=items)):
-        found += is_item
-        if found > MOST_ITEMS:
+    """The number of spans or log records; those are not walked into with `items`. Ends at what is too many.
+
+    Raises TooManyError for anything else there is too much of.
+    """
+    found = groups = 0
+    for fields, nested in enumerate(_walk(body, shape, items=items)):
+        if nested is not None:
+            found += nested.is_item
+            groups += nested.is_group
+        if found > MOST_ITEMS or groups > MOST_GROUPS:
             break
         if fields >= MOST_FIELDS:
             raise TooManyError(MOST_FIELDS, "fields")
+    check_groups(groups)
     return found
 
 
-def _walk(body: bytes, shape: Shape, *, items: bool) -> Iterator[bool]:
-    """Every field, in the order of the bytes: whether it is a span or log record."""
+def _walk(body: bytes, shape: Shape, *, items: bool) -> Iterator[Shape | None]:
+    """Every field, in the order of the bytes: the shape of those that are messages."""
     levels = [(lengths(body, 0, len(body)), shape)]
     while levels:
         fields, shape = levels[-1]
         for _, number, start, end in fields:
             nested = shape.messages.get(number)
-            yield nested is not None and nested.is_item
+            yield nested
             if nested is not None and len(levels) <= _DEEPEST and not (items and nested.is_item):
                 levels.append((lengths(body, start, end), nested))
                 break

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from openfuse_collector.pdata.decoded import Decode
-from openfuse_collector.pdata.dense import check_items
+from openfuse_collector.pdata.dense import check_groups, check_items
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.pdata.faults import describe_rejected, reject_faulty
 from openfuse_collector.pdata.forms import Form
@@ -47,7 +47,7 @@ class Export(NamedTuple):
 def read_export(body: bytes, form: Form, decode: Decode) -> Export:
     """Decode and check. Raises BadDataError, TooManyError."""
     request, payload, undecodable, repaired, notes = decode(body, form)
-    check_items(sum(map(len, form.groups(request))), form)
+    _check_size(request, form)
     items, rejected = reject_faulty(form.groups(request), form.fault)
     if rejected:
         if not items and payload is not None and (hint := misrouted_protobuf(body, form)):
@@ -58,3 +58,11 @@ def read_export(body: bytes, form: Form, decode: Decode) -> Export:
     if payload is None:
         payload = request.SerializeToString()
     return Export(form, request, payload, items, rejected, repaired, notes)
+
+
+def _check_size(request: Any, form: Form) -> None:
+    """A body that was too small to be looked at may still hold more than should be gone over. Raises TooManyError."""
+    resources = getattr(request, form.protobuf.resources)
+    check_groups(len(resources))
+    check_groups(len(resources) + sum(len(getattr(resource, form.protobuf.scopes)) for resource in resources))
+    check_items(sum(map(len, form.groups(request))), form)

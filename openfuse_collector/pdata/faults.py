@@ -43,16 +43,20 @@ def record_fault(record: LogRecord) -> str | None:
 
 
 def reject_faulty(groups: Iterable[Any], fault: Callable[[Any], str | None]) -> tuple[int, Counter[str]]:
-    """Take what is faulty out of the lists of a request. Gives the number of items left, and reason -> number taken out."""
+    """Take what is faulty out of the lists of a request. Gives the number of items left, and reason -> number taken out.
+
+    What is faulty goes to the end of its list and leaves at once: each that left alone would move all behind it.
+    """
     kept = 0
     rejected: Counter[str] = Counter()
     for items in groups:
-        faults = [fault(item) for item in items]
-        bad = [index for index, reason in enumerate(faults) if reason]
-        for index in reversed(bad):
-            del items[index]
-        rejected.update(reason for reason in faults if reason)
-        kept += len(faults) - len(bad)
+        faults = [reason for item in items if (reason := fault(item))]
+        good = len(items) - len(faults)
+        if faults:
+            items.sort(key=lambda item: fault(item) is not None)  # stable: the order of the others stays
+            del items[good:]
+            rejected.update(faults)
+        kept += good
     return kept, rejected
 
 

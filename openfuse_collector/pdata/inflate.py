@@ -21,6 +21,8 @@ _ZSTD_SLICE = 64
 """Compressed bytes handed to zstandard at a time: its output cannot be limited, but 4 bytes make a block of 128 KiB at most."""
 _ZSTD_WINDOW = 8 << 20
 """What a frame may ask to be kept for it: the bound RFC 9659 sets for zstd on the web."""
+MOST_STREAMS = 10_000
+"""gzip members, zlib streams or zstd frames, one behind the other: an empty one has eight bytes and takes twenty microseconds."""
 _ZLIB, _RAW, _GZIP = zlib.MAX_WBITS, -zlib.MAX_WBITS, zlib.MAX_WBITS | 16
 
 
@@ -37,7 +39,7 @@ def inflate(body: bytes, coding: str, limit: int) -> bytes:
         raise BadDataError(f'Content-Encoding "{coding}" is not supported (supported: identity, {known})')
     try:
         return decompress(body, limit)
-    except TooLargeError as error:
+    except (TooLargeError, BadDataError) as error:
         _let_go(error)
         raise
     except (zlib.error, zstandard.ZstdError, EOFError) as error:
@@ -92,8 +94,9 @@ def _join(pieces: Iterator[bytes], limit: int) -> bytes:
 
 def _members(body: bytes, wbits: int) -> Iterator[bytes]:
     """What zlib makes of one stream after another (gzip files may be concatenated), in small pieces."""
-    position = 0
+    position = streams = 0
     while position < len(body):
+        streams = _one_more(streams)
         stream = zlib.decompressobj(wbits)
         while not stream.eof:
             if position >= len(body):
@@ -116,8 +119,10 @@ def _inflated(stream: zlib._Decompress, data: bytes) -> Iterator[bytes]:
 
 def _frames(body: bytes) -> Iterator[bytes]:
     """What zstandard makes of one frame after another."""
-    decompressor, position = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW), 0
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    position = streams = 0
     while position < len(body):
+        streams = _one_more(streams)
         frame = decompressor.decompressobj()
         while not frame.eof:
             if position >= len(body):
@@ -127,3 +132,9 @@ def _frames(body: bytes) -> Iterator[bytes]:
             if piece := frame.decompress(data):
                 yield piece
         position -= len(frame.unused_data)
+
+
+def _one_more(streams: int) -> int:
+    if streams >= MOST_STREAMS:
+        raise BadDataError(f"the body is compressed in more than {MOST_STREAMS:,} pieces: compress it as one")
+    return streams + 1

@@ -22,7 +22,7 @@ from collections import Counter
 from typing import Any
 
 from openfuse_collector.pdata.decoded import Decoded
-from openfuse_collector.pdata.dense import check_items, check_json
+from openfuse_collector.pdata.dense import check_groups, check_items, check_json
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.pdata.forms import TRACES, Form
 from openfuse_collector.pdata.json_fill import Notes, UnreadableError, fill, hint_at_case
@@ -66,6 +66,7 @@ class _Decoding:
         self.request = form.request()
         self.rejected: Counter[str] = Counter()
         self.notes: Notes = Counter()
+        self._groups = 0
         self._items = 0
         self._form = form
         self._tables = TABLES[form.signal]
@@ -76,6 +77,8 @@ class _Decoding:
             self._resource(resources.add(), source, self._objects(source, form.json.scopes))
 
     def _resource(self, made: Any, source: dict[str, Any], scopes: list[dict[str, Any]]) -> None:
+        self._groups += 1 + len(scopes)
+        check_groups(self._groups)
         try:
             fill(self.notes, made, source, self._tables.resources)
         except UnreadableError as error:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from functools import cache
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _FIXED = {_FIXED64: 8, _FIXED32: 4}
-_ITEMS = frozenset((Span.DESCRIPTOR.full_name, LogRecord.DESCRIPTOR.full_name))
+_ITEMS = frozenset(kind.DESCRIPTOR.full_name for kind in (Span, LogRecord))
+_GROUPS = frozenset(kind.DESCRIPTOR.full_name for kind in (ResourceSpans, ScopeSpans, ResourceLogs, ScopeLogs))
 
 Field = tuple[int, int, int, int]
 """Offset of the tag, field number, first content byte, end."""
@@ -27,6 +28,8 @@ class Shape:
     def __init__(self, full_name: str) -> None:
         self.is_item = full_name in _ITEMS
         """Whether it is a span or a log record."""
+        self.is_group = full_name in _GROUPS
+        """Whether it is what holds those of a resource or a scope."""
         self.strings: set[int] = set()
         self.messages: dict[int, Shape] = {}
         self.path: tuple[int, ...] = ()

@@ -148,6 +148,13 @@ def test_decompression_bombs(hostile: CollectorProcess, name: str, path: str, ty
 _made: dict[str, bytes] = {}
 
 
+@pytest.mark.parametrize("path, type", [("/v1/traces", PROTOBUF), (INGESTION, JSON)])
+def test_a_body_in_empty_pieces(hostile: CollectorProcess, path: str, type: str) -> None:
+    status, answer = post(hostile, path, gzip.compress(b"") * 100_000, type, Content_Encoding="gzip")
+    assert (status, b"more than 10,000 pieces" in answer) == (400, True), answer
+    is_well(hostile)
+
+
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from /proc")
 def test_what_would_become_many_times_its_size(hostile: CollectorProcess) -> None:
     """Four million empty spans, whose messages would take 600 MiB, eight times at a time."""
@@ -245,6 +252,7 @@ HOSTILE: dict[str, tuple[str, str, Callable[[], bytes], set[int]]] = {
         "/v1/traces", PROTOBUF, lambda: one_span("long", 14, **{"gen_ai.prompt": "x" * 7 * MIB}).SerializeToString(), {200}
     ),
     "four million empty spans": ("/v1/traces", PROTOBUF, lambda: nested(b"\x12\x00" * (LARGEST // 2 - 8)), {413}),
+    "half a million empty resources": ("/v1/traces", PROTOBUF, lambda: b"\x0a\x00" * 500_000, {413}),
     "two million empty JSON spans": (
         "/v1/logs", JSON, lambda: b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[' + b"{}," * 2_000_000 + b"{}]}]}]}", {413}
     ),

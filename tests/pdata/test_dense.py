@@ -8,7 +8,7 @@ import pytest
 
 from openfuse_collector.pdata import dense, otlp_json, otlp_protobuf
 from openfuse_collector.pdata.decoded import Decode
-from openfuse_collector.pdata.dense import MODEST, MOST_ITEMS, MOST_VALUES, SMALL
+from openfuse_collector.pdata.dense import MODEST, MOST_GROUPS, MOST_ITEMS, MOST_VALUES, SMALL
 from openfuse_collector.pdata.errors import BadDataError, TooManyError
 from openfuse_collector.pdata.exports import read_export
 from openfuse_collector.pdata.forms import LOGS, TRACES, Form
@@ -42,6 +42,28 @@ def json_export(item: str, count: int, form: Form) -> bytes:
 def test_too_many_items(make: Callable[[Form], bytes], decode: Decode, form: Form) -> None:
     with pytest.raises(TooManyError, match=f"more than 100,000 {form.noun}"):
         read_export(make(form), form, decode)
+
+
+def json_groups(count: int, form: Form) -> bytes:
+    resources, scopes, _ = form.json
+    return f'{{"{resources}":[{",".join(["{}"] * (count // 2 - 1))},{{"{scopes}":[{",".join(["{}"] * (count - count // 2))}]}}]}}'.encode()
+
+
+@pytest.mark.parametrize("form", [TRACES, LOGS], ids=lambda form: form.noun)
+@pytest.mark.parametrize(
+    "make, decode",
+    [
+        (lambda count, form: framed(1, b"") * count, otlp_protobuf.decode_sound),
+        (lambda count, form: framed(1, EMPTY * (count - 1)), otlp_protobuf.decode_sound),
+        (lambda count, form: framed(1, EMPTY * (count - 1)) + b"\xca\x07" + framed(1, bytes(SMALL))[1:], otlp_protobuf.decode),
+        (json_groups, otlp_json.decode),
+    ],
+    ids=["resources", "scopes", "large", "JSON"],
+)  # fmt: skip
+def test_too_many_groups(make: Callable[[int, Form], bytes], decode: Decode, form: Form) -> None:
+    assert read_export(make(MOST_GROUPS, form), form, decode).items == 0
+    with pytest.raises(TooManyError, match="more than 100,000 resources and scopes"):
+        read_export(make(MOST_GROUPS + 1, form), form, decode)
 
 
 def test_as_many_as_may_be() -> None:

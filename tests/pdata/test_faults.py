@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import SupportsIndex
+
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
@@ -60,6 +62,20 @@ def test_faulty_spans_leave_and_the_order_of_the_others_stays() -> None:
     assert (kept, dict(rejected)) == (12, {"span_id is not 8 bytes": 8})
     for resource in request.resource_spans:
         assert [span.name for span in resource.scope_spans[0].spans] == ["1", "2", "5", "6", "7", "8"]
+
+
+def test_faulty_spans_leave_at_once() -> None:
+    class Spans(list[Span]):
+        moved = 0
+
+        def __delitem__(self, index: SupportsIndex | slice) -> None:
+            super().__delitem__(index)
+            if not isinstance(index, slice):
+                self.moved += len(self) - int(index)
+
+    spans = Spans(Span(**GOOD) if number % 2 else Span() for number in range(1000))
+    assert reject_faulty([spans], TRACES.fault) == (500, {"trace_id is not 16 bytes": 500})
+    assert len(spans) == 500 and spans.moved <= 1000
 
 
 def test_bytes_are_kept_exactly_as_long_as_nothing_is_rejected() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openfuse_collector.pdata.errors import BadDataError, TooLargeError
-from openfuse_collector.pdata.inflate import _PIECE, CODINGS, inflate
+from openfuse_collector.pdata.inflate import _PIECE, CODINGS, MOST_STREAMS, inflate
 
 MIB = 1024 * 1024
 
@@ -88,6 +88,14 @@ def test_broken_streams_are_bad_data(coding: str, compress: Callable[[bytes], by
 @pytest.mark.parametrize(("coding", "compress"), [pair for pair in WRITERS if pair[0] != "deflate"])
 def test_concatenated_streams_are_one_body(coding: str, compress: Callable[[bytes], bytes]) -> None:
     assert inflate(compress(MIXED) + compress(b"") + compress(b"tail"), coding, 2 * MIB) == MIXED + b"tail"
+
+
+@every_writer
+def test_streams_one_behind_the_other_are_bounded(coding: str, compress: Callable[[bytes], bytes]) -> None:
+    """What an empty one costs has nothing to do with the bytes that come out, of which there are none."""
+    assert inflate(compress(b"") * MOST_STREAMS, coding, 10) == b""
+    with pytest.raises(BadDataError, match="more than 10,000 pieces"):
+        inflate(compress(b"") * (MOST_STREAMS + 1), coding, 10)
 
 
 @every_writer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable
 
 import grpc
@@ -44,6 +45,17 @@ def test_one_line_of_a_kind_per_minute() -> None:
     assert later.getMessage().endswith("(and 1 more like this since the last line)")
 
 
+def test_clients_that_left_are_told_in_one_line() -> None:
+    nonsense = NoNonsense()
+    first, second = record(ConnectionResetError("Connection lost")), record(ConnectionResetError("Cannot write"))
+    assert (nonsense.filter(first), nonsense.filter(second)) == (True, False)
+    assert first.getMessage() == "Error handling it: the client left before it was answered"
+    assert (first.levelno, first.exc_info) == (logging.WARNING, None)
+    ours = record(ConnectionRefusedError("a store"))
+    ours.name = "urllib3"
+    assert nonsense.filter(ours) and ours.exc_info
+
+
 @pytest.mark.parametrize("error", [None, ValueError("a bug")])
 def test_everything_else_is_left_as_it_is(error: Exception | None) -> None:
     nonsense = NoNonsense()
@@ -69,3 +81,19 @@ def test_grpc_on_the_http_port_of_a_collector(start_collector: Callable[..., Col
                 call(b"", timeout=60)
     assert collector.stop() == 0
     assert collector.log.count("gRPC on an HTTP port") == 1, collector.log
+
+
+@pytest.mark.parametrize("path", ["/v1/traces", "/api/public/ingestion"])
+def test_clients_that_leave_a_collector_in_the_middle_of_a_body(
+    start_collector: Callable[..., CollectorProcess], path: str
+) -> None:
+    collector = start_collector()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
+    for _ in range(3):
+        with socket.create_connection(("localhost", collector.http_port), timeout=60) as client:
+            client.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+            assert client.recv(100).startswith(b"HTTP/1.1 100 "), "its body is being read"
+            client.sendall(b"{")
+    assert collector.stop() == 0
+    assert collector.log.count("the client left before it was answered") == 1, collector.log
+    assert "Traceback" not in collector.log, collector.log

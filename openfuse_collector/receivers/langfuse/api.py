@@ -119,13 +119,14 @@ class LangfuseApi:
     async def _keep(
         self, request: web.Request, identity: Identity, received_at: int, judged: Judged, ids: CallIds
     ) -> None:
-        self.happenings.read(judged)
         events = judged.accepted.events
-        if events:
+        if not events:
+            self.happenings.read(judged)
+        else:
             sdk = sdk_of(request.headers)
             receiver = str(self.settings.id)
             origin = Origin(Signal.EVENTS, receiver, received_at, identity.project_id, identity.public_key, *sdk)
-            count = partial(self.happenings.appended, len(events))
+            count = partial(self.happenings.appended, judged)
             try:
                 await self.appends.keep(origin, judged.payload, events, len(events), count, self.patience)
             except Exception:

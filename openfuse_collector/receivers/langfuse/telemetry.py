@@ -14,6 +14,8 @@ from openfuse_collector.receivers.requests.appends import Outcome
 from openfuse_collector.telemetry.limited import QUIET, Limited
 
 TRANSPORT = "http"
+SHOWN = 1000
+"""Characters the log shows of an id, or of what is wrong: an id may be as long as a body."""
 
 
 class Happenings:
@@ -36,16 +38,21 @@ class Happenings:
         }
 
     def read(self, judged: Judged) -> None:
-        """A call was looked at; some of its events may have been refused or left out."""
+        """A call is done with; some of its events may have been refused or left out."""
         if judged.rejected:
             self._rejected.inc(judged.rejected)
-            self._warn("events rejected", count=judged.rejected, first=judged.answer["errors"][0])
+            first = {
+                key: value[:SHOWN] if type(value) is str else value for key, value in judged.answer["errors"][0].items()
+            }
+            self._warn("events rejected", count=judged.rejected, first=first)
         if judged.accepted.sampled_out:
             self._sampled_out.inc(judged.accepted.sampled_out)
 
-    def appended(self, events: int, outcome: Outcome) -> None:
-        """This has become of so many events."""
-        self._events[outcome].inc(events)
+    def appended(self, judged: Judged, outcome: Outcome) -> None:
+        """This has become of its good events. The others are done with only where these are kept: else all come again."""
+        self._events[outcome].inc(len(judged.accepted.events))
+        if outcome == "accepted":
+            self.read(judged)
 
     def succeeded(self) -> None:
         """A call was answered with success."""

@@ -28,6 +28,9 @@ from openfuse_collector.signals import Signal
 GRACE = 5.0
 """Seconds calls under way get at shutdown, after clients were told to send no more."""
 
+_MOST = 2**31 - 1
+"""Of a channel argument. A duration of so many milliseconds, 25 days, is for ever to gRPC."""
+
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _SERVICE = "opentelemetry.proto.collector.{name}.v1.{title}Service"
 _PACKAGES = {**{form.signal: form.package for form in FORMS}, Signal.METRICS: "metrics"}
@@ -140,7 +143,7 @@ def _options(config: GrpcConfig) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # or a second collector would silently take half of the calls
     ]
     if config.max_concurrent_streams:
-        options.append(("grpc.max_concurrent_streams", config.max_concurrent_streams))
+        options.append(("grpc.max_concurrent_streams", min(config.max_concurrent_streams, _MOST)))
     return [*options, *_keepalive_options(config.keepalive)]
 
 
@@ -154,7 +157,7 @@ def _keepalive_options(config: KeepaliveConfig) -> list[tuple[str, int]]:
         "grpc.keepalive_timeout_ms": server.timeout,
         "grpc.http2.min_ping_interval_without_data_ms": policy.min_time,
     }
-    options = [(name, round(value * 1000)) for name, value in seconds.items() if value]
+    options = [(name, min(round(value * 1000), _MOST)) for name, value in seconds.items() if value]
     if policy.permit_without_stream:
         options.append(("grpc.keepalive_permit_without_calls", 1))
     return options

@@ -78,9 +78,10 @@ class Ingest:
         """
         received_at = time.time_ns()
         export = await self._read(body, form, encoding)
-        self.happenings.read(export)
         if export.items:
             await self._keep(self._origin(form, received_at, sender), export, seconds)
+        else:
+            self.happenings.read(export)
         if export.items or export.rejected:
             self.happenings.succeeded()
         return export

@@ -45,7 +45,7 @@ class Happenings:
         self._requests = {outcome: requests.labels(*labels, outcome) for outcome in ("success", "refused", "failure")}
 
     def read(self, export: Export) -> None:
-        """A request was decoded; spans or log records may have been left out and strings changed."""
+        """A request is done with; spans or log records may have been left out and strings changed."""
         if export.rejected:
             self._rejected[export.form.signal].inc(export.refused)
             self._warn(f"{export.form.noun} rejected", reasons=dict(export.rejected))
@@ -56,8 +56,10 @@ class Happenings:
             self._warn("request not as OTLP prescribes", notes=dict(export.notes))
 
     def appended(self, export: Export, outcome: Outcome) -> None:
-        """This has become of its items."""
+        """This has become of its items. What was left out is left out for good only with those that are kept: else all come again."""
         self._items[outcome][export.form.signal].inc(export.items)
+        if outcome == "accepted":
+            self.read(export)
 
     def discarded(self) -> None:
         """A metrics export was answered with success and dropped, as Langfuse does."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import zstandard
 from langfuse_harness import NOW, Running, Start, basic, envelope
+from structlog.testing import capture_logs
 
 from openfuse_collector import __version__
 from openfuse_collector.config.types import Secret, Size
@@ -47,6 +48,30 @@ async def test_a_batch_is_answered_when_it_is_kept(running: Running) -> None:
     assert running.metric("openfuse_receiver_accepted_events") == 1
     assert running.metric("openfuse_receiver_rejected_events") == 1
     assert running.metric("otelcol_receiver_requests", transport="http", outcome="success") == 1
+
+
+async def test_what_is_left_out_of_a_call_counts_once_however_often_it_comes(start: Start) -> None:
+    running = await start(sampling={"default": 0.0})
+    refusals = iter([OverloadError("full")] * 3)
+
+    def before() -> None:
+        for error in refusals:
+            raise error
+
+    running.intake.before = before
+    score = {"id": "s", "type": "score-create", "timestamp": NOW, "body": {"name": "n", "value": 1, "sessionId": "s"}}
+    for status in (429, 429, 429, 207):
+        assert (await running.ingest(TRACE, 5, score)).status == status
+    for what in ("rejected", "sampled_out", "accepted"):
+        assert running.metric(f"openfuse_receiver_{what}_events") == 1, what
+
+
+async def test_an_id_as_long_as_a_body_stays_out_of_the_log(running: Running) -> None:
+    with capture_logs() as lines:
+        answer = await running.ingest({"id": "x" * 500_000, "type": "trace-create"})
+    assert len(answer.body["errors"][0]["id"]) == 500_000
+    [line] = [line for line in lines if line["event"] == "events rejected"]
+    assert 1000 < len(str(line)) < 4000
 
 
 async def test_an_empty_batch_keeps_nothing(running: Running) -> None:

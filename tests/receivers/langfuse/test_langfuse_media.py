@@ -170,6 +170,17 @@ async def test_addresses_are_good_for_one_thing(running: Running, tmp_path: Path
     assert stat.S_IMODE((tmp_path / "media" / ".signing-key").stat().st_mode) == 0o600
 
 
+def test_a_key_that_is_not_whole_is_none(tmp_path: Path) -> None:
+    """What a power cut leaves of a file that was not synced. Anybody could sign with an empty key."""
+    whole = signing_key(tmp_path)
+    assert signing_key(tmp_path) == whole
+    for left in (b"", whole[:5]):
+        (tmp_path / ".signing-key").write_bytes(left)
+        made = signing_key(tmp_path)
+        assert len(made) == 32 and made != whole
+        assert signing_key(tmp_path) == made
+
+
 async def test_projects_do_not_see_each_other(start: Start, tmp_path: Path) -> None:
     projects = tuple(ProjectConfig(id, keys=(KeyConfig(f"pk-{id}", Secret("sk")),)) for id in ("a", "../a"))
     authenticator = ApiKeys(settings("api_keys"), ApiKeysConfig(projects, failure_delay=0))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -62,6 +65,30 @@ def test_an_upload_that_comes_to_nothing_leaves_its_room_to_others(tmp_path: Pat
     broken.abandon()
     upload(directory, second)
     assert stored(directory, second)
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """No file becomes larger than so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_an_upload_the_disk_refuses_leaves_its_room_to_others(tmp_path: Path) -> None:
+    """A file whose last bytes cannot be written cannot be closed either."""
+    directory = MediaDirectory(tmp_path, 10_000 + RECORD_ROOM)
+    content = b"a" * 6000
+    assert directory.announce("p", announcement(content))
+    for _ in range(2):
+        with full_disk(4000), pytest.raises(OSError, match="File too large"):
+            upload(directory, content)
+    assert not list(tmp_path.rglob(".upload-*"))
+    upload(directory, content)
+    assert stored(directory, content)
 
 
 def test_one_file_announced_uploaded_and_reported_many_times_at_once(tmp_path: Path) -> None:

@@ -109,12 +109,12 @@ async def test_a_request_whose_client_has_left_still_reaches_the_journal_at_shut
     assert len(running.intake.kept) == 1 and running.counted("grpc")["otelcol_receiver_accepted_spans_total"] == 3
 
 
-async def test_every_setting_of_the_grpc_server_is_taken(start: Start) -> None:
-    seconds = Duration(600)
+@pytest.mark.parametrize(("seconds", "streams"), [(Duration(600), 3), (Duration(720 * 3600), 10**10)])
+async def test_every_setting_of_the_grpc_server_is_taken(start: Start, seconds: Duration, streams: int) -> None:
     keepalive = KeepaliveConfig(
         ServerParameters(*[seconds] * 5), EnforcementPolicy(seconds, permit_without_stream=True)
     )
-    running = await start(grpc=GrpcConfig(ANYWHERE, max_concurrent_streams=3, keepalive=keepalive))
+    running = await start(grpc=GrpcConfig(ANYWHERE, max_concurrent_streams=streams, keepalive=keepalive))
     assert (await PLAIN_WAYS[-1].send(running, export())).ok
 
 

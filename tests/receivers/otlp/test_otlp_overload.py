@@ -62,6 +62,19 @@ def retry_delay(answer: Answer) -> float | None:
     return info.retry_delay.ToTimedelta().total_seconds() if found else None
 
 
+async def test_what_is_left_out_of_a_request_counts_once_however_often_it_comes(running: Running) -> None:
+    sent = export(spans=3)
+    sent.resource_spans[0].scope_spans[0].spans[1].trace_id = b""
+    running.intake.before = raising(OverloadError("the journal is full"))
+    for _ in range(3):
+        assert not (await PLAIN_WAYS[0].send(running, sent)).ok
+    assert running.metric("openfuse_receiver_rejected_spans", PLAIN_WAYS[0].transport) == 0
+    running.intake.before = lambda: None
+    assert (await PLAIN_WAYS[0].send(running, sent)).rejected == 1
+    assert running.metric("openfuse_receiver_rejected_spans", PLAIN_WAYS[0].transport) == 1
+    assert running.metric("otelcol_receiver_accepted_spans", PLAIN_WAYS[0].transport) == 2
+
+
 @every_way
 async def test_a_full_journal_asks_to_come_back_later(way: Way, running: Running) -> None:
     running.intake.before = raising(OverloadError("the journal is full", after=2))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -170,11 +171,12 @@ class Incoming:
 
     def abandon(self) -> None:
         """Nothing more comes; what was finished stays. Idempotent."""
-        self._file.close()
-        Path(self._file.name).unlink(missing_ok=True)
         if not self._over:
             self._over = True
             self._directory.over(self._record["contentLength"])
+        with suppress(OSError):  # a full disk refuses once more what it has refused already
+            self._file.close()
+        Path(self._file.name).unlink(missing_ok=True)
 
 
 def _remove_broken_off(path: Path) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from openfuse_collector.journal.files import OsFiles, read_whole, write_whole
+
 _KEY_BYTES = 32
+_FILES = OsFiles()
 
 
 class Grant(NamedTuple):
@@ -34,14 +37,13 @@ def is_signed(key: bytes, grant: Grant, signature: str, now: float) -> bool:
 
 
 def signing_key(directory: Path) -> bytes:
-    """The key of a directory, made when it has none. Addresses stay good when the collector starts again."""
+    """The key of a directory, made when it has none, or not a whole one. Addresses stay good when the collector starts again."""
     path = directory / ".signing-key"
-    if not path.exists():
-        fresh = directory / f".signing-key-{os.getpid()}"
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(os.urandom(_KEY_BYTES))
-        fresh.replace(path)
-    return path.read_bytes()
+    key = read_whole(_FILES, path)
+    if key is None or len(key) != _KEY_BYTES:
+        key = os.urandom(_KEY_BYTES)
+        write_whole(_FILES, path, key)
+    return key
 
 
 def _signature(key: bytes, grant: Grant) -> str:
