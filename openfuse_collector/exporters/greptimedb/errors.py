@@ -34,6 +34,10 @@ class Cause(Enum):
     """An error inside the server, or one nobody foresaw."""
 
 
+SILENT = frozenset((Cause.UNREACHABLE, Cause.CLIENT, Cause.UNCLEAR))
+"""Whoever was called has not answered: the next call goes to somebody else, where there is one."""
+
+
 class CallError(Exception):
     """A failed call. The text names the endpoint and never holds credentials."""
 

@@ -12,7 +12,7 @@ from typing import Any
 from greptimedb_ingester import Client, Column, ColumnDataType, GreptimeError, SemanticType
 
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
-from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, cause_of
+from openfuse_collector.exporters.greptimedb.errors import SILENT, CallError, Cause, cause_of
 from openfuse_collector.exporters.greptimedb.rows import chunks
 from openfuse_collector.exporters.greptimedb.schema import TABLES
 
@@ -80,17 +80,17 @@ class Ingester:
             self._send_chunk(table, chunk[middle:], send)
 
     def _on_some_endpoint(self, what: str, call: Callable[[Client], object]) -> None:
-        """Each endpoint once, beginning with the one that worked last. An unknown outcome is not repeated here."""
-        endpoints = self._config.endpoints
-        at = self._state().at
-        for turn in range(len(endpoints)):
-            self._state().at = (at + turn) % len(endpoints)
-            endpoint = endpoints[self._state().at]
+        """Each endpoint once, beginning with the one that worked last. An unknown outcome is not repeated here: the next call begins
+        with the next endpoint."""
+        endpoints, state = self._config.endpoints, self._state()
+        for left in reversed(range(len(endpoints))):
             try:
-                self._call(endpoint, what, call)
+                self._call(endpoints[state.at], what, call)
                 return
             except CallError as error:
-                if error.cause not in _ELSEWHERE or turn == len(endpoints) - 1:
+                if error.cause in SILENT:
+                    state.at = (state.at + 1) % len(endpoints)
+                if error.cause not in _ELSEWHERE or not left:
                     raise
 
     def _call(self, endpoint: str, what: str, call: Callable[[Client], object]) -> None:
@@ -120,6 +120,8 @@ class Ingester:
             except GreptimeError as error:
                 text = str(error.args[0]) if error.args else str(error)
                 cause = cause_of(text, True)
+                if cause is Cause.UNCLEAR:  # nothing was asked for that could have been done
+                    cause = Cause.UNREACHABLE
                 raise CallError(cause, f"{endpoint}: {text[:500]}") from error
             clients[endpoint] = client
         return client
@@ -141,7 +143,7 @@ class _ThreadState:
 
 _ELSEWHERE = frozenset((Cause.UNREACHABLE, Cause.CLIENT))
 """After these the call was not carried out, and another endpoint may do better."""
-_SUSPECT = frozenset((Cause.UNREACHABLE, Cause.CLIENT, Cause.UNCLEAR, Cause.CREDENTIALS))
+_SUSPECT = SILENT | {Cause.CREDENTIALS}
 """After these the client is made anew."""
 
 

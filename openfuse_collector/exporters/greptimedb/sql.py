@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from openfuse_collector.certificates import certificates
 from openfuse_collector.config.types import Address
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
-from openfuse_collector.exporters.greptimedb.errors import CallError, Cause, cause_of_status
+from openfuse_collector.exporters.greptimedb.errors import SILENT, CallError, Cause, cause_of_status
 
 Rows = list[list[Any]]
 
@@ -30,7 +30,8 @@ class StatementError(CallError):
 
 
 class SqlClient:
-    """Thread-safe: every thread has its own connection. Goes on to the next endpoint when one does not answer.
+    """Thread-safe: every thread has its own connection. Goes on to the next endpoint when one does not answer; where the outcome is
+    unknown, with the next call.
 
     To be closed, or used as a context. Raises CollectorError when the certificate files cannot be used.
     """
@@ -67,13 +68,14 @@ class SqlClient:
 
     def _ask(self, statement: str, database: str | None) -> dict[str, Any]:
         body = urlencode({"sql": statement, "db": database or self._database}).encode()
-        at: int = getattr(self._local, "at", 0)
-        for turn in range(len(self._endpoints)):
-            self._local.at = (at + turn) % len(self._endpoints)
+        for left in reversed(range(len(self._endpoints))):
+            at: int = getattr(self._local, "at", 0)
             try:
-                return self._post(self._endpoints[self._local.at], body)
+                return self._post(self._endpoints[at], body)
             except CallError as error:
-                if error.cause is not Cause.UNREACHABLE or turn == len(self._endpoints) - 1:
+                if error.cause in SILENT:
+                    self._local.at = (at + 1) % len(self._endpoints)
+                if error.cause is not Cause.UNREACHABLE or not left:
                     raise
         raise AssertionError("there is at least one endpoint")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from math import inf
 
 import pytest
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from openfuse_collector.events.accumulator import Extent
 from openfuse_collector.events.event import Entity
 from openfuse_collector.exporters.greptimedb import migrations
+from openfuse_collector.exporters.greptimedb.errors import CallError
 from openfuse_collector.exporters.greptimedb.settle_list import (
     ENTRY_BYTES,
     SEARCHES,
@@ -23,6 +27,7 @@ from openfuse_collector.exporters.greptimedb.settle_list import (
 )
 from openfuse_collector.exporters.greptimedb.settle_marks import AHEAD, Marks
 from openfuse_collector.store.present import Folded
+from tests.greptimedb_double import faults
 
 MIB = 1 << 20
 SOME = Folded(Extent(2, 3_590_000_000_000), 1_795_000_000_000, 7_352_320_000_004_097)
@@ -153,6 +158,28 @@ def test_memory_stays_near_its_bound() -> None:
     assert kept.outstanding == Span(0, 14_999)
 
 
+def test_its_length_may_be_asked_while_another_thread_writes() -> None:
+    kept, asked = SettleList(64 * MIB, 60, 5), threading.Event()
+
+    def write() -> None:
+        for number in itertools.count():
+            if asked.is_set():
+                return
+            made = Entity(f"project {number % 300}", "trace", str(number))
+            kept.add(float(number), Span(number, number), {made: SOME})
+            if number % 1000 == 0:
+                while kept.take(inf):
+                    kept.done()
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            assert all(len(kept) >= 0 for _ in range(100_000))
+        finally:
+            asked.set()
+    assert writing.result() is None
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 50), st.booleans()), max_size=80),
     st.sampled_from((0, 1000, MIB)),
@@ -239,6 +266,17 @@ def test_marks_cover_what_is_about_to_be_written_and_what_waits(marked: Server) 
     again.clear()
     assert Marks(marked.sql, "one").load() is None
     assert Marks(marked.sql, "o'ther").load() == Span(5, 6 + AHEAD)
+
+
+def test_a_mark_that_may_be_gone_is_made_again(faulty: Server) -> None:
+    migrations.apply(faulty.sql, faulty.config(), "one")
+    marks = Marks(faulty.sql, "one")
+    marks.widen(Span(1000, 2000), None)
+    faulty.double.fail(faults.reset(applied=1).over("http").on("openfuse_settle_marks").times(2))  # sql asks twice
+    with pytest.raises(CallError):
+        marks.clear()
+    marks.widen(Span(1500, 1600), None)
+    assert Marks(faulty.sql, "one").load() == Span(1500, 1600 + AHEAD)
 
 
 def test_the_newest_mark_counts_although_the_clock_was_set_back(
