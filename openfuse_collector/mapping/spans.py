@@ -45,7 +45,7 @@ class Mapped(NamedTuple):
 
 
 class _Shallow(NamedTuple):
-    """A sight of a trace in a request. The least is kept, by start, then environment: the order of spans is no matter."""
+    """A sight of a trace in a request. The one the fold would take of all is kept, by start, then event id."""
 
     start: int
     environment: str
@@ -156,16 +156,26 @@ class _Request:
             self._append("observation", UPDATE, remark, common.timestamp, digest, REMARK)
 
     def _saw(self, span: SpanView, common: Common) -> None:
-        earlier = self._shallow.get(span.trace_id)
-        if earlier is None or (span.start, common.environment) < earlier[:2]:
-            written = 0 if span.start == self._received else span.start
-            self._shallow[span.trace_id] = _Shallow(span.start, common.environment, common.timestamp, written)
+        trace_id, start, environment = span.trace_id, span.start, common.environment
+        earlier = self._shallow.get(trace_id)
+        if earlier is not None and (start > earlier.start or (start, environment) == earlier[:2]):
+            return
+        sight = _Shallow(start, environment, common.timestamp, 0 if start == self._received else start)
+        if (
+            earlier is None
+            or start < earlier.start
+            or self._shallow_id(trace_id, sight) < self._shallow_id(trace_id, earlier)
+        ):
+            self._shallow[trace_id] = sight
+
+    def _shallow_id(self, trace_id: str, sight: _Shallow) -> str:
+        return event_id(self._project, "trace", trace_id, "shallow", str(sight.written), sight.environment)
 
     def add_shallow(self) -> None:
         """Append what is only known to exist: traces without a root or trace attributes in this request."""
         for trace_id, sight in self._shallow.items():
             if trace_id not in self._told:
-                id_ = event_id(self._project, "trace", trace_id, "shallow", str(sight.written), sight.environment)
+                id_ = self._shallow_id(trace_id, sight)
                 body = {"id": trace_id, "timestamp": sight.timestamp, "environment": sight.environment}
                 self._put("trace", "trace-create", id_, body, sight.timestamp, {"shallow": True})
 

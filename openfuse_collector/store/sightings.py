@@ -7,14 +7,14 @@ from collections import OrderedDict
 from openfuse_collector.events.event import Entity, Event
 
 Sighting = tuple[str, str]
-"""Start of the span that showed the trace, and its environment: what a shallow event says."""
+"""Timestamp and id of a shallow event: the fold takes the lowest."""
 
 
 class Sightings:
     """The earliest shallow event let through per trace, for the traces seen last (least recently seen are forgotten).
 
-    A shallow event that starts no earlier than one already let through cannot change the trace's row; which of the events
-    of a trace arrive first therefore makes no difference to it.
+    A shallow event that the fold puts behind one already let through cannot change the trace's row; which of the events of a trace arrive
+    first therefore makes no difference to it.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -23,7 +23,7 @@ class Sightings:
 
     def is_news(self, event: Event) -> bool:
         """Whether a shallow event says more than those before it; remembers it if so."""
-        sighting = (event.timestamp, str(event.body.get("environment", "")))
+        sighting = (event.timestamp, event.id)
         known = self._earliest.get(event.entity)
         if known is not None and known <= sighting:
             self._earliest.move_to_end(event.entity)

@@ -13,12 +13,13 @@ from structlog.testing import capture_logs
 from openfuse_collector.config.types import Size
 from openfuse_collector.connectors.genai import FACTORY, TRUNCATED
 from openfuse_collector.connectors.genai.config import GenAIConfig
-from openfuse_collector.connectors.genai.long_values import NOTE, shorten, without_long_values
+from openfuse_collector.connectors.genai.long_values import NOTE, SHARED, shorten, without_long_values
+from openfuse_collector.mapping import map_traces
 from openfuse_collector.signals import Batch, Item, Origin, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import RECEIVED_AT, batch, metric, settings
 from tests.mapping.log_requests import logs_request, record
-from tests.mapping.span_requests import request, span
+from tests.mapping.span_requests import ORIGIN, request, span
 
 LIMIT = 2000
 
@@ -82,6 +83,35 @@ def test_wherever_attributes_are() -> None:
     logs, cut = without_long_values(logs_request(record("gen_ai.user.message", "y" * 5000)), LIMIT)
     assert len(cut) == 1
     assert logs.ByteSize() < LIMIT + 500
+
+
+def test_what_spans_share_is_bounded_and_the_shorter_attributes_stay() -> None:
+    """A resource is stored with each of its spans: one of a megabyte with 500 spans took half a gigabyte, and the disk two."""
+    resource = {"process.command_line": "x" * SHARED, "service.name": "shop", "langfuse.metadata.k": "v" * 10_000}
+    spans = [span(span_id=f"{number + 1:016x}") for number in range(3)]
+    given = request(*spans, resource=resource, scope="s" * 100_000)
+    made, cut = without_long_values(given, 0)
+    group = made.resource_spans[0]
+    assert [pair.key for pair in group.resource.attributes] == ["service.name", "langfuse.metadata.k"]
+    assert len(group.scope_spans[0].scope.name) == 1000
+    assert [one.partition(":")[0] for one in cut[:2]] == ["Resource", "InstrumentationScope"]
+    assert cut[0].endswith("process.command_line")
+    for one in group.scope_spans[0].spans:
+        assert [note.string_value for note in one.attributes[0].value.array_value.values] == cut
+    alone, _ = without_long_values(request(spans[0], resource=resource, scope="s" * 100_000), 0)
+    assert map_traces(alone, ORIGIN).events[-1].id in {event.id for event in map_traces(made, ORIGIN).events}
+
+
+def test_a_resource_of_many_attributes_is_bounded() -> None:
+    """What a resource says of traces is copied for each span: 4,000 entries and 4,000 spans, 0.4 MB, took as many times 100 KB."""
+    given = request(span(), resource={f"langfuse.metadata.{number}": number for number in range(20_000)})
+    made, _ = without_long_values(given, LIMIT)
+    assert made.resource_spans[0].resource.ByteSize() < 1.2 * SHARED
+
+
+def test_a_resource_and_a_scope_within_their_bound_are_the_same_objects() -> None:
+    given = request(span(), resource={"a": "x" * (SHARED - 100)}, scope="s" * (SHARED - 100))
+    assert without_long_values(given, 0)[0] is given
 
 
 def converted(config: GenAIConfig, metrics: Metrics) -> Batch:

@@ -283,6 +283,26 @@ def test_a_long_attribute_is_cut_and_reported(hostile: CollectorProcess) -> None
     assert "attribute values cut" in hostile.log
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from /proc")
+def test_a_large_resource_is_not_stored_as_often_as_there_are_spans(hostile: CollectorProcess) -> None:
+    """A mebibyte beside 400 spans took 870 MiB."""
+    spans, name = 400, "span of a large resource"
+    made = one_span(name, 20_000)
+    spoken_of = made.resource_spans[0]
+    for number in range(1, spans):
+        spoken_of.scope_spans[0].spans.append(one_span(name, 20_000 + number).resource_spans[0].scope_spans[0].spans[0])
+    spoken_of.resource.attributes.add(key="service.name").value.string_value = "shop"
+    spoken_of.resource.attributes.add(key="process.command_line").value.string_value = "x" * MIB
+    is_well(hostile)
+    forget_peak(hostile)
+    before = memory(hostile, "VmRSS")
+    assert post(hostile, "/v1/traces", made.SerializeToString())[0] == 200
+    rows = hostile.wait_for_rows("SELECT metadata FROM observations WHERE name = ?", name, at_least=spans)
+    assert peak(hostile) - before <= 64 * MIB
+    assert all(len(row["metadata"]) < 1000 and "shop" in row["metadata"] for row in rows)
+    is_well(hostile)
+
+
 def raw(collector: CollectorProcess, request: bytes) -> bytes:
     """What comes back for bytes that no client library would send, until the server closes."""
     with socket.create_connection(("127.0.0.1", collector.http_port), timeout=60) as connection:

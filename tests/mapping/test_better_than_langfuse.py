@@ -120,6 +120,13 @@ def test_tool_calls_reach_the_row(attributes: dict[str, Any]) -> None:
     assert (call["id"], json.loads(call["arguments"])) == ("c1", {"city": "Oslo"})
 
 
+@pytest.mark.parametrize("written", [5, True, 0.5, "text", {"a": 1}], ids=str)
+def test_what_is_no_list_of_tool_calls_is_passed_over(written: Any) -> None:
+    calls = "llm.output_messages.0.message.tool_calls"
+    attributes = {"output.value": "said", f"{calls}.0.tool_call.id": "c1", calls: written}
+    assert (stored(attributes)["output"], stored(attributes)["tool_calls"]) == ("said", "[]")
+
+
 def test_key_value_lists_bytes_and_64_bit_integers() -> None:
     attributes = {"map": {"a": [1, {"b": None}]}, "bytes": b"\x00\xff", "large": 2**63 - 1, "odd": 2**53 + 1}
     shown = observation(attributes).body["metadata"]["attributes"]

@@ -12,7 +12,7 @@ import structlog
 from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.pipeline.retry import Stopped
 from openfuse_collector.pipeline.stages import FanOut, Step, Steps
-from openfuse_collector.signals import Batch, Delivery
+from openfuse_collector.signals import Batch, Delivery, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import batch, event, item, kept_letters
 
@@ -55,6 +55,26 @@ def test_a_failing_request_leaves_alone(tmp_path: Path) -> None:
     assert names(end) == ["a", "b"]
     assert done == ["done"]
     assert [letter.reason for letter in kept_letters(tmp_path)] == ["KeyError: 'bad'"]
+
+
+@pytest.mark.parametrize("order", [("bad", "a", "b"), ("a", "bad", "b"), ("a", "b", "bad")], ids="-".join)
+def test_what_a_connector_makes_beside_a_failing_request_is_of_its_own_signal(
+    order: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Of events it can be told which of them a store cannot take; of anything else the whole request is at fault."""
+
+    def convert(some: Batch) -> Batch:
+        if any(request.data == "bad" for request in some.items):
+            raise MemoryError
+        made = [msgspec.structs.replace(request, data=[event(request.data)]) for request in some.items]
+        return msgspec.structs.replace(some, items=made, signal=Signal.EVENTS)
+
+    end = Collect()
+    requests = [item(name, signal=Signal.TRACES) for name in order]
+    given = DeadLetters(tmp_path, threading.Event(), Metrics(), structlog.get_logger())
+    made = Step("genai", convert, given, structlog.get_logger())(batch(*requests, signal=Signal.TRACES))
+    end.consume(made)
+    assert (names(end), made.signal) == (["a", "b"], Signal.EVENTS)
 
 
 def test_what_is_filtered_out_is_finished(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ METRICS = {
     FAILED_RECORDS: "Log records that could not be mapped to events.",
     FILTERED_RECORDS: "Log records that belong to no span or hold no GenAI content; they are not stored.",
     SUPPRESSED: "Shallow trace events that said nothing new.",
-    TRUNCATED: "Attribute values longer than max_attribute_value_bytes, cut.",
+    TRUNCATED: "Attribute values longer than max_attribute_value_bytes, and resources and scopes beyond 16 KiB, cut.",
 }
 
 FACTORY = Factory(

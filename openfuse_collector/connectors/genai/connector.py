@@ -77,10 +77,9 @@ class GenAIConnector:
         return Batch(Signal.EVENTS, items, batch.pipeline, batch.end, batch.delivery)
 
     def _bounded(self, item: Item) -> Item:
-        """The item without values beyond the bound. A request smaller than the bound has none: most are not looked into."""
-        if not 0 < self._longest < item.size:
-            return item
-        data, cut = without_long_values(item.data, self._longest)
+        """The item within the bounds of `long_values`. A request smaller than the bound of a value has none beyond it, so most are not
+        searched for one."""
+        data, cut = without_long_values(item.data, self._longest if self._longest < item.size else 0)
         if not cut:
             return item
         self._truncated.inc(len(cut))

@@ -1,11 +1,14 @@
 """Attribute values beyond `max_attribute_value_bytes`: cut before they are mapped, with a marker, and said so on their span.
 
+Resources and scopes have a bound of their own: they are stored with each of their spans, so that a request takes the product of the two.
 The journal and what other pipelines get hold them whole. Pure: the request given is not written to.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
@@ -13,21 +16,28 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 NOTE = "openfuse.truncated"
 """Attribute of a span or log record that lists what was cut of it or of what it lies in: `key: bytes`."""
 
+SHARED = 16 * 1024
+"""Bytes of attributes a resource keeps, and a scope: the shorter ones, as many as fit. Real ones take one or two KiB, but for command
+lines of Java."""
+_LONGEST_NAME = 1000
+
 
 def without_long_values(request: Any, limit: int) -> tuple[Any, list[str]]:
     """The traces or logs request with no value beyond `limit` bytes (and a marker), and what was cut, as `key: bytes`.
 
-    The request itself comes back when there is nothing to cut.
+    A `limit` of 0 bounds resources and scopes only. The request itself comes back when there is nothing to cut.
     """
-    if not any(_is_long(value, limit) for _, value in _values(request)):
+    if limit and not any(_is_long(value, limit) for _, value in _values(request)):
+        limit = 0
+    if not limit and not any(shared.ByteSize() > SHARED for shared in _shared(request)):
         return request, []
     made = type(request)()
     made.CopyFrom(request)
     cut: list[str] = []
     for group in _groups(made):
-        around = _cut(_attributes(group.resource), limit)
+        around = _bounded(group.resource) + _cut(_attributes(group.resource), limit)
         for scope in _scopes(group):
-            here = around + _cut(_attributes(scope.scope), limit)
+            here = around + _bounded(scope.scope) + _cut(_attributes(scope.scope), limit)
             cut += here
             for item in _items(scope):
                 own = _cut(_of_item(item), limit)
@@ -71,13 +81,42 @@ def _is_long(value: AnyValue, limit: int) -> bool:
     return bool(value.ByteSize() > limit + 16)  # what surrounds the value in its message
 
 
+def _bounded(shared: Any) -> list[str]:
+    """Bound a resource or scope; what was cut."""
+    size = shared.ByteSize()
+    if size <= SHARED:
+        return []
+    for field in ("name", "version") if hasattr(shared, "version") else ():
+        setattr(shared, field, getattr(shared, field)[:_LONGEST_NAME])
+    pairs = shared.attributes
+    sizes = [pair.ByteSize() for pair in pairs]
+    by_size = sorted(range(len(sizes)), key=sizes.__getitem__)
+    fit = bisect_right(list(accumulate(sizes[place] for place in by_size)), SHARED)
+    left_out = ", ".join(pairs[place].key[:200] for place in by_size[fit:][-3:])
+    pairs.extend([pairs[place] for place in sorted(by_size[:fit])])
+    del pairs[: len(sizes)]
+    kept = shared.ByteSize()
+    return (
+        [f"{type(shared).__name__}: {size} bytes, {kept} kept; without {left_out or 'all of its name'}"]
+        if kept < size
+        else []
+    )
+
+
 def _cut(values: Iterator[tuple[str, AnyValue]], limit: int) -> list[str]:
-    found = []
-    for key, value in values:
+    found: list[str] = []
+    for key, value in values if limit else ():
         if _is_long(value, limit):
             found.append(f"{key[:200]}: {value.ByteSize()} bytes")
             shorten(value, limit)
     return found
+
+
+def _shared(request: Any) -> Iterator[Any]:
+    for group in _groups(request):
+        yield group.resource
+        for scope in _scopes(group):
+            yield scope.scope
 
 
 def _values(request: Any) -> Iterator[tuple[str, AnyValue]]:

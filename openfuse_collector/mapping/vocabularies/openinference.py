@@ -49,12 +49,12 @@ def _messages(span: SpanView) -> Content:
 def nested_calls(span: SpanView) -> list[Any]:
     """Tool calls of flattened output messages, which `output.value` hides when it is there too."""
     messages = _messages(span).output
-    return [
-        call
+    listed = (
+        item["message"].get("tool_calls")
         for item in (messages if isinstance(messages, list) else ())
         if isinstance(item, dict) and isinstance(item.get("message"), dict)
-        for call in item["message"].get("tool_calls") or ()
-    ]
+    )
+    return [call for calls in listed if isinstance(calls, list) for call in calls]
 
 
 def _documents(span: SpanView) -> Content:
