@@ -219,9 +219,9 @@ class Journal:
             self._attempt("keep the cursors", self._cursors.save)
             self._attempt("write", self._probe)
             self._attempt("seal the last segment", self._seal)
-            self._attempt("give up what is beyond a quota", self._quotas.enforce)
             self._attempt("delete passed segments", lambda: self._passed.remove(self._cursors.low_water()))
             self._attempt("measure free space", self._bounds.refresh)
+            self._attempt("give up what is beyond a quota", self._enforce)  # last: what nobody needs may have made room
         self._judge()
         self._figures.bytes.set(self._log.size)
         for name in list(self._readers):
@@ -270,6 +270,11 @@ class Journal:
         if self._writer.failing is not None and self._bounds.refusal(size, 0) is None:
             self._log.probe(size)
             self._writer.recovered()
+
+    def _enforce(self) -> None:
+        """Requests are written between one piece and the next, and what nobody needs any more is deleted."""
+        if self._quotas.enforce():
+            self._writer.poke()
 
     def _judge(self) -> None:
         """Whether a request of ordinary size would be taken, and since when not."""
