@@ -150,10 +150,10 @@ async def test_a_disk_that_does_not_answer_is_trouble(tmp_path: Path, housekeepi
         assert await asyncio.to_thread(files.asked.wait, 60)
         assert opened.journal.trouble is None
         clock.now += 60
-        assert opened.journal.trouble is not None
-        assert (opened.journal.trouble.reason, opened.journal.trouble.since) == ("stalled", began)
-        assert opened.journal.status()["refuses"] == "stalled"
+        trouble, status = opened.journal.trouble, opened.journal.status()
         files.answers.set()
         await under_way
+        assert trouble is not None
+        assert (trouble.reason, trouble.since, status["refuses"]) == ("stalled", began, "stalled")
         opened.journal.tidy()
         assert opened.journal.trouble is None
