@@ -82,11 +82,13 @@ class Delivery:
     Fan-out takes a share per branch with `fork`; each consumer calls `done` exactly once. Thread-safe.
     """
 
-    __slots__ = ("_lock", "_on_done", "_open")
+    __slots__ = ("_lock", "_on_done", "_on_wait", "_open")
 
-    def __init__(self, on_done: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, on_done: Callable[[], None] = lambda: None, on_wait: Callable[[], None] = lambda: None) -> None:
+        """`on_wait` is called when a consumer cannot go on with the batch before others behind it were tried."""
         self._open = 1
         self._on_done = on_done
+        self._on_wait = on_wait
         self._lock = Lock()
 
     def fork(self, branches: int) -> None:
@@ -96,6 +98,10 @@ class Delivery:
             return
         with self._lock:
             self._open += branches - 1
+
+    def waits(self) -> None:
+        """What is left of the batch waits for others. May be said more than once."""
+        self._on_wait()
 
     def done(self) -> None:
         """One consumer has dealt with the batch for good: stored, forwarded, filtered or dead-lettered."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,11 +45,11 @@ def rewind(sources: tuple[str, ...], sets: tuple[str, ...], since: int, pipeline
     log = configure_logs(config.service.telemetry.logs.level, config.service.telemetry.logs.encoding)
     try:
         with stopped(directory, log) as journal:
-            found, oldest = journal.since(since * 1_000_000)
-            for line in _lines(journal, found, oldest, pipelines, since, dry_run):
+            every, again = _count(journal, pipelines, since * 1_000_000)
+            for line in _lines(every, again, journal.oldest, since, dry_run):
                 click.echo(line)
-            if found and not dry_run:
-                _rewind(config, journal, pipelines, found[0].offset)
+            if every.requests and not dry_run:
+                _rewind(config, journal, pipelines, every.first)
         _warn_of_forwarders(config, pipelines)
     except JournalLocked as error:
         holder = f"process {error.pid}" if error.pid else "another process"
@@ -102,28 +103,54 @@ def _journalled(config: CollectorConfig, wanted: str | None) -> dict[PipelineID,
     return named
 
 
-def _lines(
-    journal: StoppedJournal,
-    found: Sequence[KeptRequest],
-    oldest: int | None,
-    pipelines: dict[PipelineID, PipelineConfig],
-    since: int,
-    dry_run: bool,
-) -> Iterator[str]:
+@dataclass
+class Again:
+    """Some of the requests, summed up."""
+
+    requests: int = 0
+    bytes: int = 0
+    first: int = 0
+    """The lowest offset."""
+    received: tuple[int, int] = 0, 0
+    """Epoch nanoseconds, from and to."""
+
+    def add(self, one: KeptRequest) -> None:
+        """Requests may come in any order."""
+        at = one.origin.received_at
+        begin, end = self.received if self.requests else (at, at)
+        self.first = min(self.first, one.offset) if self.requests else one.offset
+        self.requests, self.bytes = self.requests + 1, self.bytes + one.size
+        self.received = min(begin, at), max(end, at)
+
+
+def _count(
+    journal: StoppedJournal, pipelines: dict[PipelineID, PipelineConfig], since: int
+) -> tuple[Again, dict[str, Again]]:
+    """What was received since, and by cursor what of it its pipeline has had already."""
+    every, again = Again(), {name: Again() for name, _ in _cursors(journal, pipelines)}
+    readers = [
+        (again[name], journal.cursor(name) or 0, {(id.signal, str(receiver)) for receiver in pipeline.receivers})
+        for name, (id, pipeline) in _cursors(journal, pipelines)
+    ]
+    for one in journal.since(since):
+        every.add(one)
+        for of_cursor, cursor, own in readers:
+            if one.offset < cursor and (one.origin.signal, one.origin.receiver) in own:
+                of_cursor.add(one)
+    return every, again
+
+
+def _lines(every: Again, again: dict[str, Again], oldest: int | None, since: int, dry_run: bool) -> Iterator[str]:
     if oldest is not None and oldest > since * 1_000_000:
         yield f"the journal has nothing older than {_stamp(oldest)}: what was received before is not replayed"
-    if not found:
+    if not every.requests:
         yield "nothing to replay: the journal has no request received since then (service.journal.retain keeps them longer)"
         return
     yield f"{'pipeline':24}{'requests':>10}{'bytes':>14}  {'would be read again' if dry_run else 'will be read again'}"
-    for name, (id, pipeline) in _cursors(journal, pipelines):
-        cursor = journal.cursor(name)
-        own = {(id.signal, str(receiver)) for receiver in pipeline.receivers}
-        again = [one for one in found if (one.origin.signal, one.origin.receiver) in own and one.offset < (cursor or 0)]
-        when = (
-            f"received {_stamp(again[0].origin.received_at)} to {_stamp(again[-1].origin.received_at)}" if again else ""
-        )
-        yield f"{name:24}{len(again):10,}{sum(one.size for one in again):14,}  {when}".rstrip()
+    for name, found in again.items():
+        begin, end = map(_stamp, found.received)
+        when = f"received {begin} to {end}" if found.requests else ""
+        yield f"{name:24}{found.requests:10,}{found.bytes:14,}  {when}".rstrip()
 
 
 def _warn_of_forwarders(config: CollectorConfig, pipelines: dict[PipelineID, PipelineConfig]) -> None:

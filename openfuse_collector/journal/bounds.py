@@ -30,16 +30,6 @@ class Refusal(NamedTuple):
     """Seconds."""
 
 
-class Trouble(NamedTuple):
-    """Why the journal takes nothing."""
-
-    reason: str
-    """Label of the metric of refusals."""
-    message: str
-    since: float
-    """Epoch seconds."""
-
-
 class Bounds:
     """`max_size`, `min_free_disk` and the writer's queue. Free space is measured by `refresh` and counted down in between."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from openfuse_collector.crash_points import crash_point
 from openfuse_collector.journal.attempts import Attempts
 from openfuse_collector.journal.beginnings import Beginnings
-from openfuse_collector.journal.bounds import ORDINARY, Bounds, Trouble
+from openfuse_collector.journal.bounds import ORDINARY, Bounds
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.config import JournalConfig
 from openfuse_collector.journal.cursors import GRACE, Cursors
@@ -29,6 +29,7 @@ from openfuse_collector.journal.reader import Reader, Source
 from openfuse_collector.journal.record import encode_head, encode_origin
 from openfuse_collector.journal.recovery import recover
 from openfuse_collector.journal.tail import Tail
+from openfuse_collector.journal.trouble import Trouble, Troubles
 from openfuse_collector.journal.writer import Pending, Writer
 from openfuse_collector.signals import Item, Origin
 from openfuse_collector.telemetry.limited import Limited
@@ -87,8 +88,7 @@ class Journal:
         self._quotas = Quotas(self._source, self._cursors, self._bounds, config.max_size, given_up, metrics, log)
         self._orphans = Orphans(self._source, self._cursors, given_up, log)
         self._orphan_after = config.orphan_after
-        self.trouble: Trouble | None = None
-        """Why nothing is taken at all, as of the last round of housekeeping; None while something is."""
+        self._troubles = Troubles(clock)
         self._figures.bytes.set(self._log.size)
         self._writer = Writer(self._bounds, self._write, self.tidy, metrics, log)
 
@@ -125,6 +125,11 @@ class Journal:
     def end(self) -> int:
         """Offset behind the last durable record; its distance to a reader's position is that pipeline's backlog in bytes."""
         return self._tail.end
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why nothing is taken at all; None while something is."""
+        return self._troubles.now
 
     async def append(self, origin: Origin, payload: bytes, data: Any) -> int:
         """Keep one request; returns its offset once it is durable, a moment later when its pipelines are far behind.
@@ -194,7 +199,7 @@ class Journal:
 
     def status(self) -> dict[str, Any]:
         """Size and bounds, in bytes."""
-        return {**self._bounds.status(), "refuses": self.trouble and self.trouble.reason}
+        return {**self._bounds.status(), "refuses": (trouble := self.trouble) and trouble.reason}
 
     def backlog(self, name: str) -> Mapping[str, Any]:
         """How far a pipeline is behind and may be, in bytes."""
@@ -214,22 +219,22 @@ class Journal:
 
     def tidy(self) -> None:
         """Housekeeping, about once a second: cursors to disk, passed segments off it, free space and gauges measured."""
-        with self._io:
+        with self._troubles.asking_the_disk(), self._io:
             self._attempt("give up what was left behind", self._orphans.give_up)
             self._attempt("keep the cursors", self._cursors.save)
             self._attempt("write", self._probe)
             self._attempt("seal the last segment", self._seal)
-            self._attempt("give up what is beyond a quota", self._quotas.enforce)
             self._attempt("delete passed segments", lambda: self._passed.remove(self._cursors.low_water()))
             self._attempt("measure free space", self._bounds.refresh)
-        self._judge()
+            self._attempt("give up what is beyond a quota", self._enforce)  # last: what nobody needs may have made room
+        self._troubles.judge(self._writer.failing or self._bounds.refusal(ORDINARY, 0))
         self._figures.bytes.set(self._log.size)
         for name in list(self._readers):
             self._figures.lag(name, self._quotas.backlog(name))
 
     def _write(self, batch: Sequence[Pending], size: int) -> Sequence[int]:
         """Make a batch durable and show it to the readers. Raises OSError. On the writer's thread."""
-        with self._io:
+        with self._troubles.asking_the_disk(), self._io:
             if self._home.keep():
                 self._cursors.save(anew=True)
             offset = self._log.prepare(size)
@@ -271,13 +276,10 @@ class Journal:
             self._log.probe(size)
             self._writer.recovered()
 
-    def _judge(self) -> None:
-        """Whether a request of ordinary size would be taken, and since when not."""
-        refusal = self._writer.failing or self._bounds.refusal(ORDINARY, 0)
-        if refusal is None:
-            self.trouble = None
-        elif self.trouble is None or self.trouble.reason != refusal.reason:
-            self.trouble = Trouble(refusal.reason, refusal.message, self._clock())
+    def _enforce(self) -> None:
+        """Requests are written between one piece and the next, and what nobody needs any more is deleted."""
+        if self._quotas.enforce():
+            self._writer.poke()
 
     def _seal(self) -> None:
         """Replace a last segment that all are past by an empty one when no more comes or room is short.

@@ -6,18 +6,14 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from openfuse_collector.config.types import MIB
 from openfuse_collector.journal.cursors import Cursors
 from openfuse_collector.journal.figures import GivenUp
 from openfuse_collector.journal.makers import Cursor
-from openfuse_collector.journal.reader import Source, beside
+from openfuse_collector.journal.reader import AT_ONCE, Source, beside
 from openfuse_collector.signals import Origin
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
-
-AT_ONCE = 4 * MIB
-"""Bytes of the log that are gone over in one round of housekeeping, during which nothing is written."""
 
 REMEDY = (
     "configure it once more as it was, until its lag_bytes in /status is 0 (pipeline@destination: that destination of the pipeline); "

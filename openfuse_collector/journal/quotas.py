@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openfuse_collector.config.types import MIB
@@ -10,7 +10,7 @@ from openfuse_collector.crash_points import crash_point
 from openfuse_collector.journal.bounds import ORDINARY, Bounds, Refusal
 from openfuse_collector.journal.cursors import Cursors
 from openfuse_collector.journal.figures import GivenUp
-from openfuse_collector.journal.reader import Reader, Source, beside
+from openfuse_collector.journal.reader import AT_ONCE, Reader, Source, beside
 from openfuse_collector.journal.segment import Segment
 from openfuse_collector.signals import Item, Origin, Signal
 from openfuse_collector.telemetry.limited import Limited
@@ -146,16 +146,27 @@ class Quotas:
         free = max(SLOWER_AT_LEAST, (quota.max_backlog or self._max_size) // SLOWER)
         return LONGEST_PAUSE * min(1.0, max(0.0, self.backlog(name) / free - 1))
 
-    def enforce(self) -> None:
-        """Let pipelines that park give up what is beyond their quotas, and measure what is parked."""
+    def enforce(self) -> bool:
+        """Let pipelines that park give up what is beyond their quotas, about `AT_ONCE` bytes, and measure what is parked.
+
+        Tells whether anything was given up: there may be more.
+        """
         parking = [pipeline for pipeline in self._pipelines.values() if pipeline.quota.parks]
         if not parking:
-            return
+            return False
         passed = self._cursors.low_water(without={pipeline.name for pipeline in parking})
         unpinned = [s for s in self._source.log.segments[:-1] if passed is None or s.end <= passed]
+        room = AT_ONCE
         for pipeline in parking:
-            for segment in self._beyond(pipeline.name, unpinned):
-                self._give_up(pipeline, segment)
+            while room > 0 and (segment := self._beyond(pipeline.name, unpinned)) is not None:
+                size = self._give_up(pipeline, segment, room)
+                if not size:  # the disk cannot be read at the moment
+                    break
+                room -= size
+        self._measure(parking, unpinned)
+        return room < AT_ONCE
+
+    def _measure(self, parking: Sequence[Bounded], unpinned: Sequence[Segment]) -> None:
         cursors = {pipeline.name: self._cursors.offset(pipeline.name) or 0 for pipeline in parking}
         for name, cursor in cursors.items():
             self._parked.labels(name).set(sum(s.size for s in unpinned if s.end > cursor))
@@ -169,39 +180,48 @@ class Quotas:
             found = self._refusing[made_by] = [pipeline for pipeline in refusing if pipeline.wants(origin)]
         return found
 
-    def _beyond(self, name: str, unpinned: list[Segment]) -> Iterator[Segment]:
-        """Segments only pipelines that park hold back, oldest first, as long as this one is beyond its quota or the disk fills up.
+    def _beyond(self, name: str, unpinned: Sequence[Segment]) -> Segment | None:
+        """The oldest segment this pipeline holds back while no other does that does not park; None where it is within its quota and
+        the disk has room."""
+        if self.backlog(name) <= (self.bound(name) or 0) and not self._bounds.disk_pressed:
+            return None
+        cursor = self._cursors.offset(name) or 0
+        return next((segment for segment in unpinned if segment.end > cursor), None)
 
-        A disk that fills up takes one at a time: it is measured again before the next.
-        """
-        bound = self.bound(name) or 0
-        for segment in unpinned:
-            if (self._cursors.offset(name) or 0) >= segment.end:
-                continue
-            if self.backlog(name) > bound:
-                yield segment
-            elif self._bounds.disk_pressed:
-                yield segment
-                return
-
-    def _give_up(self, pipeline: Bounded, segment: Segment) -> None:
+    def _give_up(self, pipeline: Bounded, segment: Segment, room: int) -> int:
+        """Give up the oldest of a segment; gives how many bytes that was."""
         name = pipeline.name
         begin = max(self._cursors.offset(name) or 0, segment.base)
+        unread, end = self._unread(pipeline, begin, segment, room)
         # What has been read already is on its way, and arrives when the destination is back and the process lives that long.
-        taken = pipeline.reader.skip_to(segment.end)
-        unread = min(max(begin, taken), segment.end)
-        requests = self._pass(pipeline, unread, segment.end)
+        taken = min(max(begin, pipeline.reader.skip_to(end)), end)
+        lost = [item for item in unread if item.position >= taken]
+        for item in lost:
+            pipeline.quota.given_up(item)
         crash_point("journal.give_up.before")
-        self._cursors.move(name, segment.end)
+        self._cursors.move(name, end)
         crash_point("journal.give_up.after")
-        self._given_up.count(name, requests, segment.end - unread)
+        self._given_up.count(name, len(lost), end - taken)
+        self._tell(name, taken - begin, len(lost), end - taken)
+        return end - begin
+
+    def _unread(self, pipeline: Bounded, begin: int, segment: Segment, room: int) -> tuple[list[Item], int]:
+        """The next requests in a segment that a pipeline has not read, about `room` bytes of them, and the offset behind them."""
+        begin = max(begin, pipeline.reader.position)
+        if begin >= segment.end:
+            return [], segment.end
+        reader = beside(self._source, begin, wants=pipeline.wants, left=pipeline.reader.left)
+        return list(reader.until(min(begin + room, segment.end))), reader.position
+
+    def _tell(self, name: str, read: int, requests: int, unread: int) -> None:
+        """`read` and `unread` are bytes, `requests` those among the latter."""
         remedy = f"see why its exporter fails, or raise service::pipelines::{name}::max_backlog"
-        if unread > begin:
+        if read:
             self._log.warning(
                 (name, "read"),
                 "the oldest requests of a pipeline that parks are in memory alone: a crash would lose them to its destination",
                 pipeline=name,
-                bytes=unread - begin,
+                bytes=read,
                 remedy=remedy,
             )
         if requests:
@@ -210,15 +230,6 @@ class Quotas:
                 "a pipeline gives up its oldest requests: its destination is away for longer than its quota lasts",
                 pipeline=name,
                 requests=requests,
-                bytes=segment.end - unread,
+                bytes=unread,
                 remedy=remedy,
             )
-
-    def _pass(self, pipeline: Bounded, start: int, end: int) -> int:
-        """Tell of the records of a pipeline in a part of the log; returns how many there are."""
-        reader = beside(self._source, start, wants=pipeline.wants, left=pipeline.reader.left)
-        requests = 0
-        for item in reader.until(end):
-            pipeline.quota.given_up(item)
-            requests += 1
-        return requests

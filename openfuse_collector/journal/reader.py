@@ -8,6 +8,7 @@ from time import monotonic
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from openfuse_collector.config.types import MIB
 from openfuse_collector.journal.cache import DecodedCache
 from openfuse_collector.journal.damage import DamageReport
 from openfuse_collector.journal.files import Files
@@ -21,6 +22,9 @@ from openfuse_collector.telemetry.limited import Limited
 
 PATIENCE = 0.25
 """Seconds a `take` may spend on records its pipeline does not want, however short its `wait`."""
+
+AT_ONCE = 4 * MIB
+"""Bytes of the log that housekeeping goes over in one round, during which nothing is written."""
 
 NONE_LEFT: Mapping[str, int] = MappingProxyType({})
 
@@ -174,6 +178,7 @@ class Reader:
         if self.position < self._source.tail.end:  # there is something, but the disk failed: see _from_disk
             self._source.tail.pause(min(left, 1.0))
             return left > 0 and not self._source.tail.closed
+        self._leave()  # what comes next is most likely in memory, and a file that is open stays on the disk when it is deleted
         return self._source.tail.wait_beyond(self.position, left)
 
     def _from_disk(self) -> tuple[Item | None, int] | None:

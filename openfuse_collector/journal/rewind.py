@@ -45,20 +45,26 @@ class StoppedJournal:
         """Where a pipeline is, None for one that never read."""
         return self._cursors.offset(pipeline)
 
-    def since(self, received_at: int) -> tuple[list[KeptRequest], int | None]:
-        """The requests received at `received_at` (epoch nanoseconds) or later, in order, and the oldest receive time there is.
+    @property
+    def oldest(self) -> int | None:
+        """Receive time (epoch nanoseconds) of the oldest request there is."""
+        return next((one.origin.received_at for segment in self._segments for one in self._records(segment)), None)
+
+    def since(self, received_at: int) -> Iterator[KeptRequest]:
+        """The requests received at `received_at` (epoch nanoseconds) or later, those of the newest file first: there may be more
+        than fit into memory.
 
         Receive times follow the log but for neighbours, so the search ends with the first file that holds nothing so young.
         """
-        found: list[KeptRequest] = []
         for segment in reversed(self._segments):
-            kept = list(self._records(segment))
-            young = [one for one in kept if one.origin.received_at >= received_at]
-            found = young + found
+            kept = young = 0
+            for one in self._records(segment):
+                kept += 1
+                if one.origin.received_at >= received_at:
+                    young += 1
+                    yield one
             if kept and not young:
-                break
-        oldest = next((one.origin.received_at for segment in self._segments for one in self._records(segment)), None)
-        return found, oldest
+                return
 
     def rewind(self, pipelines: Iterable[str], offset: int) -> None:
         """Set their cursors back to `offset`; one that is not so far stays. On disk when this returns. Raises JournalError."""

@@ -14,7 +14,7 @@ class Unfinished:
     """A batch that was handed out."""
 
     size: int
-    """Payload bytes."""
+    """Payload bytes, 0 once it waits for others."""
     received_at: int | None
     """Epoch nanoseconds of its oldest request, None for one without requests."""
     through: int
@@ -46,12 +46,20 @@ class Progress:
             finished()
             self._finish(end)
 
-        return Delivery(on_done)
+        return Delivery(on_done, lambda: self._wait(end))
 
     def go_past(self, end: int) -> None:
         """Behind all earlier batches there was nothing to hand out up to `end`."""
         with self._changed:
             self._finished_through(end, next(reversed(self._unfinished.values()), None))
+
+    def _wait(self, end: int) -> None:
+        """A batch that waits for others takes none of their room, or they would never be read."""
+        with self._changed:
+            if (batch := self._unfinished.get(end)) is not None:
+                self._size -= batch.size
+                batch.size = 0
+                self._changed.notify_all()
 
     def _finish(self, end: int) -> None:
         with self._changed:
@@ -85,8 +93,8 @@ class Progress:
             return min((at for at in times if at is not None), default=None)
 
     def wait_room(self, bound: int, timeout: float) -> bool:
-        """Block until unfinished batches hold less than `bound` bytes, or none is left, or `timeout` seconds passed; tells whether
-        there is room."""
+        """Block until unfinished batches, but for those that wait for others, hold less than `bound` bytes, or none is left, or
+        `timeout` seconds passed; tells whether there is room."""
         with self._changed:
             return self._changed.wait_for(lambda: self._size < bound or not self._unfinished, timeout)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import monotonic
 
+from openfuse_collector.config.types import MIB
 from openfuse_collector.pipeline.retry import RetryConfig
 from openfuse_collector.pipeline.split import parts
 from openfuse_collector.signals import Batch, Delivery, Signal
@@ -23,6 +24,8 @@ HOPELESS = 16
 """So many failures in a row, more than halving a large batch down to one entity takes, mean that there is no hurry."""
 MOST_SUSPECTS = 1000
 """Entities that wait here at most before no further batch is let through: they are in memory."""
+MOST_BYTES = 64 * MIB
+"""The same in bytes of the requests they are of, unless that is a single one."""
 
 
 @dataclass(eq=False)
@@ -31,7 +34,7 @@ class Part:
 
     batch: Batch
     share: Delivery
-    """Finished with the part."""
+    """Finished with the part; told when it has to wait."""
     delays: Iterator[float]
     whole: bool = False
     proofs: int = 0
@@ -78,13 +81,15 @@ class Search:
         return first
 
     def wait(self) -> float:
-        """Seconds until something is due; to be asked when nothing is."""
-        return max(0.0, min(part.due for part in self._suspects) - self._clock())
+        """Seconds until something is due; to be asked while the search goes on."""
+        return 0.0 if self._untried else max(0.0, min(part.due for part in self._suspects) - self._clock())
 
     @property
     def has_room(self) -> bool:
         """Whether another batch may be added."""
-        return not self._untried and len(self._suspects) < MOST_SUSPECTS
+        waiting = {item.position: item.size for part in self._suspects for item in part.batch.items}
+        few = len(waiting) <= 1 or sum(waiting.values()) < MOST_BYTES
+        return few and not self._untried and len(self._suspects) < MOST_SUSPECTS
 
     @property
     def hopeless(self) -> bool:
@@ -108,6 +113,7 @@ class Search:
     def failed(self, part: Part) -> bool:
         """The destination failed with it. True when that is proved to be the fault of `part`, which is then the caller's again."""
         self._failures += 1
+        part.share.waits()
         if self.divide(part):
             if part.whole:
                 self._taken.clear()

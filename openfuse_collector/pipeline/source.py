@@ -124,7 +124,7 @@ class Source:
         sizes = batch_sizes(batching.max_items)
         size = next(sizes)
         while not self._stopping.is_set():
-            if not self.progress.wait_room(0 if self._pressed() else UNFINISHED * batching.max_bytes, POLL):
+            if not self.progress.wait_room(1 if self._pressed() else UNFINISHED * batching.max_bytes, POLL):
                 continue
             finishing = self._finishing.is_set()
             items, end = self._reader.take(

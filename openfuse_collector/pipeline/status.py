@@ -16,7 +16,8 @@ def status_of(journal: Journal, graph: Graph, memory: MemoryLimiter, health: Hea
     """`uptime` in seconds; sizes in bytes."""
     pipelines = {source.pipeline: _pipeline(source, journal) for source in graph.sources}
     exporters = {worker.id: worker.status() for worker in graph.workers}
-    refuses = [f"journal: {journal.trouble.reason}"] if journal.trouble else []
+    trouble = journal.trouble
+    refuses = [f"journal: {trouble.reason}"] if trouble else []
     refuses += ["memory"] if memory.pressed else []
     refuses += [f"pipeline {name}" for name, state in pipelines.items() if state["state"] == "refusing"]
     return {

@@ -208,7 +208,7 @@ class ExporterWorker:
             error=str(error),
         )
         search, delays = Search(self._retry), self._retry.delays()
-        search.begin(batch, Delivery())
+        search.begin(batch, Delivery(on_wait=batch.delivery.waits))
         while search:
             part = search.next()
             if part is None:
@@ -226,11 +226,14 @@ class ExporterWorker:
                 self._wait(delays, failure)
             elif search.failed(part):
                 self._give_up(search, part, f"fails alone, while others are taken: {failure}")
-            elif search.hopeless:
-                self._wait(delays, failure)
+            else:
+                if search.hopeless:
+                    self._wait(delays, failure)
+                self._let_through(search)
 
     def _let_through(self, search: Search) -> None:
-        """While suspects wait for their next attempt, the next batch has its turn. Its cursor counts only with those before it."""
+        """After one suspect, and while all wait for their next attempt, the next batch has its turn: with many, or slow ones, there is
+        always one due. Its cursor counts only with those before it."""
         if not search.has_room:
             pause(self._stopping, search.wait())
             return
@@ -238,7 +241,7 @@ class ExporterWorker:
             batch = self._queue.get(timeout=search.wait())
             if batch is None:
                 raise Stopped
-            search.add(msgspec.structs.replace(batch, end=None), Delivery(batch.delivery.done))
+            search.add(msgspec.structs.replace(batch, end=None), Delivery(batch.delivery.done, batch.delivery.waits))
 
     def _give_up(self, search: Search, part: Part, reason: str) -> None:
         """Set a part aside. Where even that fails, it goes on being searched for: batches that were let through depend on it."""

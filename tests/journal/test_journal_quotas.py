@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from pathlib import Path
+
 import pytest
 from journal_kit import DIRECTORY, Clock, Opened, drain, everything, origin, payloads
 from simulated_disk import SimulatedDisk
@@ -138,6 +142,60 @@ async def test_what_the_store_still_needs_is_not_given_up() -> None:
         await fill(opened, 16)
         opened.journal.tidy()
         assert len(payloads(away)) == 16
+
+
+class FullDisk(SimulatedDisk):
+    """Has room for so many bytes of journal."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self.capacity = capacity
+
+    def free(self, directory: Path) -> int:
+        return self.capacity - sum(self.sizes(directory).values())
+
+
+async def test_what_is_only_kept_for_a_while_goes_before_what_is_parked() -> None:
+    lost: list[Item] = []
+    with Opened(DIRECTORY, FullDisk(24 * MIB), min_free_disk=2 * MIB, retain=3600) as opened:
+        store = opened.journal.reader("store", start=None, wants=everything)
+        away = opened.journal.reader("away", start=None, wants=everything, quota=Quota(64 * MIB, True, lost.append))
+        for _ in range(16):
+            await fill(opened, 4)
+            away.commit(opened.journal.end)
+            finish(opened, store)
+        assert opened.journal.status()["bytes"] >= 16 * MIB  # both are past it
+        for _ in range(8):
+            await fill(opened, 4)
+            finish(opened, store)
+        assert opened.journal.status()["bytes"] < 16 * MIB
+        assert not lost
+
+
+async def test_requests_are_kept_while_many_are_given_up() -> None:
+    """One is sent as soon as the first is given up. It waits for some of the others, not for all."""
+    lost: list[Item] = []
+    kept, sent = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def given_up(item: Item) -> None:
+        if not lost:
+            loop.call_soon_threadsafe(sent.set)
+        lost.append(item)
+        if len(lost) == 100:
+            assert kept.wait(10)
+
+    with Opened(DIRECTORY, SimulatedDisk(), segment_size=64 * MIB) as opened:
+        store = opened.journal.reader("store", start=None, wants=everything)
+        opened.journal.reader("away", start=None, wants=everything, quota=Quota(MIB, True, given_up))
+        await fill(opened, 257)  # a segment, and the first of the next
+        store.commit(opened.journal.end)
+        await sent.wait()
+        await fill(opened, 1)
+        kept.set()
+        while len(lost) < 255:
+            await asyncio.sleep(0.01)
+        assert not opened.events("housekeeping failed")
 
 
 async def test_the_quota_of_one_that_parks_is_its_own() -> None:

@@ -221,6 +221,20 @@ async def test_a_disk_that_cannot_be_read_for_a_while_is_asked_again() -> None:
         assert opened.sample("openfuse_journal_corrupt_records_total") == 0
 
 
+async def test_a_reader_at_the_end_holds_no_file() -> None:
+    """What was deleted would stay on the disk, and the last it read in memory."""
+    disk = SimulatedDisk()
+    with Opened(DIRECTORY, disk, cache_size=4 * ENTRY_COST) as opened:
+        reader = opened.journal.reader("all", start=None, wants=everything)
+        await fill(opened, b"a")
+        at_the_end = disk.open_handles
+        await fill(opened, bytes(4 * ENTRY_COST))  # too large for the cache
+        assert len(payloads(reader)) == 2
+        assert disk.open_handles == at_the_end
+        await fill(opened, b"b")
+        assert payloads(reader) == [b"b"]
+
+
 @pytest.mark.parametrize("cache_size", [1 << 24, 20_000, 0])
 async def test_eight_senders_and_a_reading_thread(tmp_path: Path, cache_size: int) -> None:
     """Everything arrives, once, in the order of the offsets, and each sender's requests in the order it sent them."""

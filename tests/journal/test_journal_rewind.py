@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import tracemalloc
 from pathlib import Path
 
 import pytest
 import structlog
-from journal_kit import Clock, Opened, everything, payloads
+from journal_kit import Clock, Opened, everything, origin, payloads
 
 from openfuse_collector.journal import JournalError, JournalLocked
 from openfuse_collector.journal.rewind import StoppedJournal, stopped
@@ -27,7 +29,7 @@ async def fill(directory: Path, ages: list[int]) -> None:
 
 
 def young(journal: StoppedJournal, since: int) -> list[int]:
-    found, _ = journal.since(since * SECOND)
+    found = sorted(journal.since(since * SECOND), key=lambda one: one.offset)
     return [one.origin.received_at // SECOND for one in found]
 
 
@@ -38,7 +40,7 @@ async def test_requests_since_a_time(tmp_path: Path) -> None:
         assert young(journal, 0) == list(range(10, 40))
         assert young(journal, 33) == list(range(33, 40))
         assert young(journal, 40) == []
-        assert journal.since(33 * SECOND)[1] == 10 * SECOND
+        assert journal.oldest == 10 * SECOND
 
 
 async def test_neighbours_out_of_order_are_found(tmp_path: Path) -> None:
@@ -50,16 +52,29 @@ async def test_neighbours_out_of_order_are_found(tmp_path: Path) -> None:
 async def test_cursors_go_back_and_never_forward(tmp_path: Path) -> None:
     await fill(tmp_path, list(range(10, 20)))
     with stopped(tmp_path, LOG) as journal:
-        found, _ = journal.since(15 * SECOND)
+        first = min(one.offset for one in journal.since(15 * SECOND))
         end = journal.cursor("all")
-        assert end is not None and end > found[0].offset
-        journal.rewind(["all", "unknown"], found[0].offset)
+        assert end is not None and end > first
+        journal.rewind(["all", "unknown"], first)
         journal.rewind(["all"], end)
-        assert (journal.cursor("all"), journal.cursor("unknown")) == (found[0].offset, None)
+        assert (journal.cursor("all"), journal.cursor("unknown")) == (first, None)
     with Opened(tmp_path) as opened:
         again = payloads(opened.journal.reader("all", start=None, wants=everything))
         assert again == [b"%d" % age * 20 for age in range(15, 20)]
         assert opened.journal.instance == journal.instance
+
+
+async def test_requests_are_gone_over_one_by_one(tmp_path: Path) -> None:
+    """A journal may hold more of them than there is memory for."""
+    with Opened(tmp_path) as opened:
+        opened.journal.reader("all", start=None, wants=everything)
+        await asyncio.gather(*(opened.journal.append(origin(), b"x", None) for _ in range(20_000)))
+    with stopped(tmp_path, LOG) as journal:
+        tracemalloc.start()
+        assert sum(1 for _ in journal.since(0)) == 20_000
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert most < 4 << 20  # two windows of the file among it; the requests alone are more
 
 
 async def test_damage_is_passed_over(tmp_path: Path) -> None:

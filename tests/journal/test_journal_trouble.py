@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -115,3 +117,43 @@ async def test_a_power_cut_in_the_middle_of_trying_leaves_nothing(cut_after: int
         assert payloads(again.journal.reader("store", start=None, wants=everything)) == [b"before"]
         assert again.sample("openfuse_journal_corrupt_records_total") == 0
         await append(again, b"after")
+
+
+class Still(OsFiles):
+    """Real files on a disk that does not answer for a while."""
+
+    def __init__(self) -> None:
+        self.answers = threading.Event()
+        self.answers.set()
+        self.asked = threading.Event()
+
+    def sync(self, handle: int) -> None:
+        self.asked.set()
+        assert self.answers.wait(60)
+        super().sync(handle)
+
+
+@pytest.mark.parametrize("housekeeping", [False, True])
+async def test_a_disk_that_does_not_answer_is_trouble(tmp_path: Path, housekeeping: bool) -> None:
+    """Whoever waits for it: it neither takes anything nor refuses."""
+    files, clock = Still(), Clock()
+    with Opened(tmp_path, files, clock=clock) as opened:
+        reader = opened.journal.reader("store", start=None, wants=everything)
+        await append(opened, b"before")
+        files.asked.clear()
+        files.answers.clear()
+        began = clock.now
+        if housekeeping:  # which writes the cursors
+            reader.commit(opened.journal.end)
+            assert await asyncio.to_thread(files.asked.wait, 60)
+        under_way = asyncio.create_task(append(opened, b"after"))
+        assert await asyncio.to_thread(files.asked.wait, 60)
+        assert opened.journal.trouble is None
+        clock.now += 60
+        trouble, status = opened.journal.trouble, opened.journal.status()
+        files.answers.set()
+        await under_way
+        assert trouble is not None
+        assert (trouble.reason, trouble.since, status["refuses"]) == ("stalled", began, "stalled")
+        opened.journal.tidy()
+        assert opened.journal.trouble is None

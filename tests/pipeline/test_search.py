@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 import structlog
 from structlog.testing import capture_logs
@@ -17,7 +18,7 @@ from openfuse_collector.config.types import Duration
 from openfuse_collector.dead_letters.letters import DeadLetters
 from openfuse_collector.errors import RetryableError, SuspectError
 from openfuse_collector.pipeline.retry import RetryConfig
-from openfuse_collector.pipeline.search import HOPELESS, MOST_SUSPECTS, PROOFS, Search
+from openfuse_collector.pipeline.search import HOPELESS, MOST_BYTES, MOST_SUSPECTS, PROOFS, Search
 from openfuse_collector.pipeline.worker import SUSPECT_ATTEMPTS, ExporterWorker
 from openfuse_collector.signals import Batch, Delivery
 from openfuse_collector.telemetry.metrics import Metrics
@@ -176,6 +177,19 @@ def test_an_entity_alone_in_its_batch_does_not_hold_up_those_behind_it(tmp_path:
     assert destination.ends == [None, 3]  # no cursor moves past a batch that is still in doubt
 
 
+def test_several_that_fail_alone_do_not_hold_up_those_that_come_later(tmp_path: Path) -> None:
+    """One of them is always due again when the pause after another is over."""
+    destination = Destination(fails_with("poison0", "poison1", "poison2"))
+    with running(destination, tmp_path) as rig:
+        found = rig.send("poison0", "poison1", "poison2")
+        destination.wait(lambda: len(destination.calls) > 5 * HOPELESS)
+        assert rig.send("good").wait(WAIT)
+        for number in range(PROOFS):
+            assert rig.send(*(f"good{number}-{other}" for other in range(3))).wait(WAIT)
+        assert found.wait(WAIT)
+    assert set(rig.letters) == {"poison0", "poison1", "poison2"}
+
+
 def test_trouble_that_is_not_suspect_only_makes_the_search_wait(tmp_path: Path) -> None:
     answers = iter([RetryableError("away"), RetryableError("away")] * 10)
 
@@ -214,3 +228,12 @@ def test_suspects_are_bounded() -> None:
         search.begin(batch(item([event(f"e{number}")])), Delivery())
     assert not search.has_room
     assert search.hopeless == (MOST_SUSPECTS >= HOPELESS)
+
+
+def test_suspects_are_bounded_in_bytes() -> None:
+    """By the requests they are of: many of one request count once, and one of any size leaves room for others."""
+    search = Search(FAST, clock=lambda: 0.0)
+    for position, room in ((0, True), (0, True), (1, False)):
+        large = msgspec.structs.replace(item([event("e")]), position=position, size=MOST_BYTES)
+        search.begin(batch(large), Delivery())
+        assert search.has_room == room
