@@ -206,6 +206,14 @@ def test_erasing_leaves_no_payload_on_the_disk(sqlite: SqliteKit, what: str) -> 
     assert deleted(sqlite, "t1", erase=True).erased == 0
 
 
+def test_a_payload_is_erased_whatever_its_sender_says_of_it(sqlite: SqliteKit) -> None:
+    marked = [structs.replace(one, metadata={"erased": True}) for one in conversation("t1", secret=SECRET)]
+    store(sqlite, marked)
+    assert deleted(sqlite, "t1", erase=True).erased == 3
+    assert not on_disk(sqlite)
+    assert deleted(sqlite, "t1", erase=True).erased == 0
+
+
 def test_erasing_beside_a_collector(sqlite: SqliteKit) -> None:
     """It has the file open all the time, and its write-ahead log with it."""
     with sqlite.exporter() as made:
