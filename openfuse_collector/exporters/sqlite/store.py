@@ -16,7 +16,7 @@ from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
-from openfuse_collector.exporters.sqlite.locking import transaction
+from openfuse_collector.exporters.sqlite.locking import execute, transaction
 from openfuse_collector.exporters.sqlite.schema import migrate
 from openfuse_collector.exporters.sqlite.statements import entity_key
 from openfuse_collector.exporters.sqlite.wal import WriteAheadLog
@@ -144,13 +144,14 @@ def connect(config: SqliteConfig) -> sqlite3.Connection:
     )
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        # Of two that make a file, SQLite tells one that it is locked, whatever the timeout.
+        execute(connection, "PRAGMA journal_mode = WAL", config.busy_timeout)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = {-config.cache_size // 1024}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {max(1, config.wal_size // PAGE_SIZE)}")
         connection.execute(f"PRAGMA journal_size_limit = {config.wal_size}")
-        migrate(connection)
         connection.execute("PRAGMA busy_timeout = 0")  # see `locking`
+        migrate(connection, config.busy_timeout)
     except BaseException:
         connection.close()
         raise
