@@ -19,7 +19,10 @@ from openfuse_collector.store.present import Folded, Presence, Present, filled
 from openfuse_collector.store.sightings import Sightings
 
 History = Callable[[Sequence[Entity]], Mapping[Entity, Sequence[Event]]]
-"""Asks the store for all raw events of some entities; entities it does not know are absent from the answer."""
+"""Asks the store for all raw events of some entities; entities it does not know are absent from the answer.
+
+A store may read those of each entity when it is asked for them: together they may be more than memory holds.
+"""
 
 ANNOUNCED = 10_000
 """Traces of which it is known that they were announced. Of more, some are announced again with each request."""
@@ -158,7 +161,7 @@ class Projector:
         changes: Changes,
     ) -> None:
         taken = self._take(entity)
-        accumulator, present = taken or (Accumulator.of(stored.get(entity, ())), rows.get(entity))
+        accumulator, present = taken or (Accumulator.of(_events_of(entity, stored)), rows.get(entity))
         refold, changed = False, taken is None and self._presence is not None
         # Id -> when it was received: what makes a refold necessary is not in the accumulator.
         added: dict[str, int] = {}
@@ -201,7 +204,7 @@ class Projector:
             history = self._history([entity])
         except Exception as error:
             raise _StoreFailed(error) from error
-        return Accumulator.of([*history.get(entity, ()), *group])
+        return Accumulator.of([*_events_of(entity, history), *group])
 
     def _take(self, entity: Entity) -> tuple[Accumulator, Present | None] | None:
         entry = self._known.pop(entity, None)
@@ -222,6 +225,13 @@ class Projector:
         while self._bytes > self._max_bytes and len(self._known) > at_least:
             _, (_, _, dropped) = self._known.popitem(last=False)
             self._bytes -= dropped
+
+
+def _events_of(entity: Entity, stored: Mapping[Entity, Sequence[Event]]) -> Sequence[Event]:
+    try:
+        return stored.get(entity, ())
+    except Exception as error:
+        raise _StoreFailed(error) from error
 
 
 def _complete(entity: Entity, group: list[Event]) -> bool:

@@ -127,13 +127,35 @@ class Store:
 
     def _history(self, entities: Sequence[Entity]) -> Mapping[Entity, Sequence[Event]]:
         """All raw events of `entities`, in no particular order."""
-        return statements.history(self._connection, map(self._key, entities))
+        keys = {entity: self._key(entity) for entity in entities}
+        known = statements.known_keys(self._connection, keys.values())
+        return _Histories(self._connection, {entity: key for entity, key in keys.items() if key in known})
 
     def _key(self, entity: Entity) -> int:
         key = self._keys.get(entity)
         if key is None:
             key = self._keys[entity] = entity_key(entity)
         return key
+
+
+class _Histories(Mapping[Entity, Sequence[Event]]):
+    """The raw events of entities that have some, read one entity at a time: a sender decides how many they have, and how large."""
+
+    def __init__(self, connection: sqlite3.Connection, keys: Mapping[Entity, int]) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    def __getitem__(self, entity: Entity) -> Sequence[Event]:
+        return statements.history(self._connection, (self._keys[entity],)).get(entity, ())
+
+    def __contains__(self, entity: object) -> bool:
+        return entity in self._keys
+
+    def __iter__(self) -> Iterator[Entity]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 def connect(config: SqliteConfig) -> sqlite3.Connection:
