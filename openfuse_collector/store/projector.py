@@ -24,6 +24,9 @@ History = Callable[[Sequence[Entity]], Mapping[Entity, Sequence[Event]]]
 A store may read those of each entity when it is asked for them: together they may be more than memory holds.
 """
 
+_Known = tuple[Accumulator, Present | None, int]
+"""What is remembered of an entity: its state, what the store has of it, and the bytes that takes."""
+
 ANNOUNCED = 10_000
 """Traces of which it is known that they were announced. Of more, some are announced again with each request."""
 _PRESENT_BYTES = 400
@@ -91,7 +94,7 @@ class Projector:
         """Which projects were deleted, and when: kept up to date by the store."""
         self._sightings = Sightings(ANNOUNCED)
         self._bytes = 0
-        self._known: OrderedDict[Entity, tuple[Accumulator, Present | None, int]] = OrderedDict()
+        self._known: OrderedDict[Entity, _Known] = OrderedDict()
 
     def apply(self, events: Iterable[Event]) -> Changes:
         """Fold `events` in. Raises PermanentError naming the entity that cannot be folded; call `forget` then."""
@@ -220,11 +223,20 @@ class Projector:
         self._bytes += size
 
     def _evict(self) -> None:
-        """Between batches only: an entity that was known when a batch began was not asked for, so it must stay until it is folded."""
-        at_least = 1 if self._max_bytes else 0
-        while self._bytes > self._max_bytes and len(self._known) > at_least:
-            _, (_, _, dropped) = self._known.popitem(last=False)
-            self._bytes -= dropped
+        """Between batches only: an entity that was known when a batch began was not asked for, so it must stay until it is folded.
+
+        The largest of those that would have to go stays, whatever its size. A sender that gives everything one trace id makes it larger
+        than the cache; its history, read again with every batch, would take longer each time.
+        """
+        spared: tuple[Entity, _Known] | None = None
+        while self._bytes > self._max_bytes and self._known:
+            entity, known = self._known.popitem(last=False)
+            self._bytes -= known[2]
+            if self._max_bytes and (spared is None or known[2] > spared[1][2]):
+                spared = entity, known
+        if spared is not None:
+            entity, self._known[entity] = spared
+            self._bytes += self._known[entity][2]
 
 
 def _events_of(entity: Entity, stored: Mapping[Entity, Sequence[Event]]) -> Sequence[Event]:

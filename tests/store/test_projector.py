@@ -40,6 +40,21 @@ def test_an_entity_evicted_by_its_own_batch_keeps_its_history(tmp_path: Path, ca
     assert [one.id for one in changes.raw if one.entity.id == "a"] == ["a2"]
 
 
+def test_an_entity_larger_than_the_cache_is_not_read_again_with_every_batch() -> None:
+    """Everything of a sender may have one trace id, and others come in the same batches."""
+    asked: list[Entity] = []
+
+    def history(entities: Sequence[Entity]) -> dict[Entity, list[Event]]:
+        asked.extend(entities)
+        return {}
+
+    projector = Projector(history, enrich, 50_000)
+    for number in range(5):
+        several = [event("endless", "trace") for _ in range(200)]
+        projector.apply([*several, *(event(f"t{number}-{one}", "trace") for one in range(100))])
+    assert len(asked) == len(set(asked))
+
+
 def test_a_store_that_does_not_answer_is_not_the_fault_of_the_data() -> None:
     """A copy received earlier makes the entity be read again; the store being away then is a reason to retry, not to refuse."""
     asked = 0
