@@ -169,6 +169,9 @@ def connect(config: SqliteConfig) -> sqlite3.Connection:
         # Of two that make a file, SQLite tells one that it is locked, whatever the timeout.
         execute(connection, "PRAGMA journal_mode = WAL", config.busy_timeout)
         connection.execute("PRAGMA synchronous = FULL")
+        # What is overwritten or freed is zeroes on the disk, by whoever: a deletion that erases cannot find what a row once said. Not every
+        # build of SQLite does so unasked.
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA cache_size = {-config.cache_size // 1024}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {max(1, config.wal_size // PAGE_SIZE)}")
         connection.execute(f"PRAGMA journal_size_limit = {config.wal_size}")
