@@ -29,6 +29,8 @@ _Known = tuple[Accumulator, Present | None, int]
 
 ANNOUNCED = 10_000
 """Traces of which it is known that they were announced. Of more, some are announced again with each request."""
+FEW = 10
+"""Events of an observation made from spans and log records, beyond which it is remembered like any other entity."""
 _PRESENT_BYTES = 400
 
 
@@ -180,13 +182,13 @@ class Projector:
             changed = changed or outcome is not Outcome.DUPLICATE
         if refold:
             accumulator = self._refold(entity, group)
-        # Somebody may put right what cannot be read, so the store is asked again.
-        keep = accumulator.readable and not _complete(entity, group)
+        was_there = taken is not None or entity in stored
+        keep = _is_kept(entity, group, accumulator, was_there)
         if changed:
             made = self._row(entity, accumulator, present)
             if made is not None:
                 changes.add_row(entity.type, made)
-            elif taken is not None or entity in stored:
+            elif was_there:
                 changes.gone.append(entity)
             if self._presence is not None:
                 _note_replaced(changes, entity, accumulator, made, present)
@@ -244,6 +246,15 @@ def _events_of(entity: Entity, stored: Mapping[Entity, Sequence[Event]]) -> Sequ
         return stored.get(entity, ())
     except Exception as error:
         raise _StoreFailed(error) from error
+
+
+def _is_kept(entity: Entity, group: list[Event], accumulator: Accumulator, was_there: bool) -> bool:
+    """Whether to remember an entity. One that has had many events has more to come, and takes longer to read each time.
+
+    Not with an event nobody can read: somebody may put it right in the store. Nor what only looks long because nobody asked the store.
+    """
+    long = was_there and accumulator.extent.events > FEW
+    return accumulator.readable and (long or not _complete(entity, group))
 
 
 def _complete(entity: Entity, group: list[Event]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tracemalloc
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +19,7 @@ from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.store import Store
-from openfuse_collector.store.projector import Projector
+from openfuse_collector.store.projector import FEW, Projector
 from tests.builders import event
 
 
@@ -53,6 +54,25 @@ def test_an_entity_larger_than_the_cache_is_not_read_again_with_every_batch() ->
         several = [event("endless", "trace") for _ in range(200)]
         projector.apply([*several, *(event(f"t{number}-{one}", "trace") for one in range(100))])
     assert len(asked) == len(set(asked))
+
+
+def test_an_observation_that_goes_on_and_on_is_not_read_again_with_every_batch() -> None:
+    """Log records join it, and spans below it remark on it, one after the other."""
+    stored: dict[Entity, list[Event]] = defaultdict(list)
+    asked: list[Entity] = []
+
+    def history(entities: Sequence[Entity]) -> dict[Entity, list[Event]]:
+        asked.extend(entities)
+        return {entity: list(stored[entity]) for entity in entities if entity in stored}
+
+    projector = Projector(history, enrich, 1 << 20)
+    for number in range(50):
+        changes = projector.apply([event("o", metadata={f"k{number}": number})])
+        for one in changes.raw:
+            stored[one.entity].append(one)
+    ((entity, events),) = stored.items()
+    assert len(asked) <= FEW + 2
+    assert changes.rows["observation"] == [projector.expected(entity, events)]
 
 
 def test_a_store_that_does_not_answer_is_not_the_fault_of_the_data() -> None:
