@@ -13,7 +13,8 @@ from openfuse_collector.store.operations import Position, Rebuilding
 
 
 class Resume:
-    """The place kept in a file, or with None nowhere. Raises ClickException for a file that is about another rebuild."""
+    """The place kept in a file, or with None nowhere. Raises ClickException for a file that is about another rebuild, or cannot be
+    written."""
 
     def __init__(self, path: Path | None, about: Mapping[str, Any], since: int | None) -> None:
         self._path = path
@@ -52,8 +53,13 @@ class Resume:
     def _write(self, path: Path, position: Position) -> None:
         """Replaced whole: a crash leaves the older place, from where everything is judged once more."""
         beside = path.with_name(f"{path.name}.new")
-        beside.write_text(json.dumps({"about": self._about, "since": self.since, "position": position}))
-        beside.replace(path)
+        try:
+            beside.write_text(json.dumps({"about": self._about, "since": self.since, "position": position}))
+            beside.replace(path)
+        except OSError as error:
+            raise click.ClickException(
+                f"--resume: {error}; name a file in a directory with room that this user may write to, and run it again"
+            ) from error
 
 
 def _said(about: Any) -> str:

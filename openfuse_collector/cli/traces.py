@@ -16,6 +16,7 @@ from openfuse_collector.cli.since import Since
 from openfuse_collector.cli.stores import choose, store_options
 from openfuse_collector.cli.views import store
 from openfuse_collector.cli.views.store import Filter, Rollup, StoreError, Trace
+from openfuse_collector.events.text import clean, cleaned
 
 JSON_COLUMNS = frozenset(
     {
@@ -70,12 +71,13 @@ def traces(
 
     Reads the store without locking it; the collector may be running.
     """
-    wanted = Filter(**filters)
+    # Bytes that are no UTF-8 come from a command line as lone surrogates, which no store has.
+    wanted = Filter(**cleaned(filters))
     file = path or _file(exporter, sources, sets)
     try:
         with store.open_store(file) as connection:
             if trace_id is not None:
-                trace = store.find_trace(connection, trace_id, wanted.project)
+                trace = store.find_trace(connection, clean(trace_id), wanted.project)
                 _SHOW_ONE[form](connection, trace, lines)
             else:
                 found = store.newest_traces(connection, wanted, limit)

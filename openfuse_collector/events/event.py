@@ -14,6 +14,9 @@ EntityType = Literal["trace", "observation", "score", "dataset_run_item"]
 REMARK = "remark"
 """Key of envelope metadata, see `Event.remark`."""
 
+ERASED = "erased"
+"""Key of envelope metadata: this event had a payload, which a deletion has taken off the disk."""
+
 TOMBSTONE: Final = "langfuse-tombstone"
 """Type of the event that says: delete this entity."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import structs
 
 from openfuse_collector.events.accumulator import Accumulator
-from openfuse_collector.events.event import REMARK, TOMBSTONE, UNREADABLE, Entity, Event
+from openfuse_collector.events.event import ERASED, REMARK, TOMBSTONE, UNREADABLE, Entity, Event
 from openfuse_collector.events.instants import millis_text
 from openfuse_collector.events.source import source_of
 from openfuse_collector.events.text import clean
@@ -21,9 +21,6 @@ BEYOND_REACH = (
     "dead letters until they are deleted, backups for as long as you keep them"
 )
 """Where payloads are that no store can erase, as a person is told."""
-
-ERASED = "erased"
-"""Key of envelope metadata: this event had a payload."""
 
 
 def tombstone(entity: Entity, history: Sequence[Event], now: int) -> Event:
@@ -75,5 +72,5 @@ def erased(event: Event) -> Event:
 
 
 def is_erased(event: Event) -> bool:
-    """Whether the payload is gone already; tombstones have none."""
-    return event.type == TOMBSTONE or (isinstance(event.metadata, dict) and ERASED in event.metadata)
+    """Whether there is no payload left to erase; tombstones have none. Told by the event itself: whoever sends it may write any mark."""
+    return event.type == TOMBSTONE or event == erased(event)

@@ -19,10 +19,18 @@ from openfuse_collector.store.present import Folded, Presence, Present, filled
 from openfuse_collector.store.sightings import Sightings
 
 History = Callable[[Sequence[Entity]], Mapping[Entity, Sequence[Event]]]
-"""Asks the store for all raw events of some entities; entities it does not know are absent from the answer."""
+"""Asks the store for all raw events of some entities; entities it does not know are absent from the answer.
+
+A store may read those of each entity when it is asked for them: together they may be more than memory holds.
+"""
+
+_Known = tuple[Accumulator, Present | None, int]
+"""What is remembered of an entity: its state, what the store has of it, and the bytes that takes."""
 
 ANNOUNCED = 10_000
 """Traces of which it is known that they were announced. Of more, some are announced again with each request."""
+FEW = 10
+"""Events of an observation made from spans and log records, beyond which it is remembered like any other entity."""
 _PRESENT_BYTES = 400
 
 
@@ -88,7 +96,7 @@ class Projector:
         """Which projects were deleted, and when: kept up to date by the store."""
         self._sightings = Sightings(ANNOUNCED)
         self._bytes = 0
-        self._known: OrderedDict[Entity, tuple[Accumulator, Present | None, int]] = OrderedDict()
+        self._known: OrderedDict[Entity, _Known] = OrderedDict()
 
     def apply(self, events: Iterable[Event]) -> Changes:
         """Fold `events` in. Raises PermanentError naming the entity that cannot be folded; call `forget` then."""
@@ -158,7 +166,7 @@ class Projector:
         changes: Changes,
     ) -> None:
         taken = self._take(entity)
-        accumulator, present = taken or (Accumulator.of(stored.get(entity, ())), rows.get(entity))
+        accumulator, present = taken or (Accumulator.of(_events_of(entity, stored)), rows.get(entity))
         refold, changed = False, taken is None and self._presence is not None
         # Id -> when it was received: what makes a refold necessary is not in the accumulator.
         added: dict[str, int] = {}
@@ -174,13 +182,13 @@ class Projector:
             changed = changed or outcome is not Outcome.DUPLICATE
         if refold:
             accumulator = self._refold(entity, group)
-        # Somebody may put right what cannot be read, so the store is asked again.
-        keep = accumulator.readable and not _complete(entity, group)
+        was_there = taken is not None or entity in stored
+        keep = _is_kept(entity, group, accumulator, was_there)
         if changed:
             made = self._row(entity, accumulator, present)
             if made is not None:
                 changes.add_row(entity.type, made)
-            elif taken is not None or entity in stored:
+            elif was_there:
                 changes.gone.append(entity)
             if self._presence is not None:
                 _note_replaced(changes, entity, accumulator, made, present)
@@ -201,7 +209,7 @@ class Projector:
             history = self._history([entity])
         except Exception as error:
             raise _StoreFailed(error) from error
-        return Accumulator.of([*history.get(entity, ()), *group])
+        return Accumulator.of([*_events_of(entity, history), *group])
 
     def _take(self, entity: Entity) -> tuple[Accumulator, Present | None] | None:
         entry = self._known.pop(entity, None)
@@ -217,11 +225,36 @@ class Projector:
         self._bytes += size
 
     def _evict(self) -> None:
-        """Between batches only: an entity that was known when a batch began was not asked for, so it must stay until it is folded."""
-        at_least = 1 if self._max_bytes else 0
-        while self._bytes > self._max_bytes and len(self._known) > at_least:
-            _, (_, _, dropped) = self._known.popitem(last=False)
-            self._bytes -= dropped
+        """Between batches only: an entity that was known when a batch began was not asked for, so it must stay until it is folded.
+
+        The largest of those that would have to go stays, whatever its size. A sender that gives everything one trace id makes it larger
+        than the cache; its history, read again with every batch, would take longer each time.
+        """
+        spared: tuple[Entity, _Known] | None = None
+        while self._bytes > self._max_bytes and self._known:
+            entity, known = self._known.popitem(last=False)
+            self._bytes -= known[2]
+            if self._max_bytes and (spared is None or known[2] > spared[1][2]):
+                spared = entity, known
+        if spared is not None:
+            entity, self._known[entity] = spared
+            self._bytes += self._known[entity][2]
+
+
+def _events_of(entity: Entity, stored: Mapping[Entity, Sequence[Event]]) -> Sequence[Event]:
+    try:
+        return stored.get(entity, ())
+    except Exception as error:
+        raise _StoreFailed(error) from error
+
+
+def _is_kept(entity: Entity, group: list[Event], accumulator: Accumulator, was_there: bool) -> bool:
+    """Whether to remember an entity. One that has had many events has more to come, and takes longer to read each time.
+
+    Not with an event nobody can read: somebody may put it right in the store. Nor what only looks long because nobody asked the store.
+    """
+    long = was_there and accumulator.extent.events > FEW
+    return accumulator.readable and (long or not _complete(entity, group))
 
 
 def _complete(entity: Entity, group: list[Event]) -> bool:

@@ -202,6 +202,25 @@ def test_one_id_in_two_projects_needs_the_project(database: Path) -> None:
     assert "namesake" in show(database, "aa11", "--project", "acme").output
 
 
+def test_bytes_that_are_no_text(database: Path) -> None:
+    odd = "\udcffx"
+    assert "no trace '\N{REPLACEMENT CHARACTER}x' in this store" in show(database, odd).output
+    for option in ("--project", "--session", "--user", "--name", "--environment"):
+        shown = show(database, option, odd)
+        assert (shown.exit_code, "no trace in" in shown.output) == (0, True)
+
+
+def test_counts_beyond_64_bits_cost_no_other_trace_its_line(database: Path) -> None:
+    most = 2**63 - 1
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for id in ("huge-1", "huge-2"):
+            details = json.dumps({"input": most, "output": most, "total": most})
+            observation_row(connection, "aa22" * 8, id, NOON, 1, usage_details=details, total_usage=most)
+    listed = json.loads(show(database, "--format", "json").stdout)
+    assert {one["id"][:4]: one["usage"]["total"] for one in listed} == {"aa11": 352, "aa22": 2**64, "bb33": 0}
+    assert show(database, "aa22").exit_code == 0
+
+
 def test_a_missing_store_and_a_file_that_is_none_are_named(tmp_path: Path) -> None:
     missing = show(tmp_path / "none.db")
     assert (missing.exit_code, "no store at" in missing.output) == (1, True)

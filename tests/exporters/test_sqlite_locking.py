@@ -5,17 +5,26 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from openfuse_collector.config.types import Duration
+from openfuse_collector.errors import CollectorError
+from openfuse_collector.exporters.sqlite import locking
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
+from openfuse_collector.exporters.sqlite.exporter import SqliteExporter
 from openfuse_collector.exporters.sqlite.locking import transaction
 from openfuse_collector.exporters.sqlite.operations import SqliteOperations
+from openfuse_collector.exporters.sqlite.statements import has_table
 from openfuse_collector.exporters.sqlite.store import connect
 from openfuse_collector.exporters.sqlite.wal import begin_anew
+from tests.builders import settings
 
 RECOVERY = """
 import fcntl, os, sys
@@ -94,6 +103,28 @@ def test_who_has_waited_long_enough_is_told_that_the_file_is_in_use(
             pass
     assert raised.value.sqlite_errorcode == sqlite3.SQLITE_BUSY_RECOVERY
     assert "try again when it is done" in SqliteOperations(config).explain(raised.value)
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_a_store_is_opened_as_soon_as_a_busy_writer_gives_way(
+    config: SqliteConfig, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself looks too seldom to meet that moment, and where a file is just being made not even that."""
+    with closing(sqlite3.connect(config.path, isolation_level=None)) as other:
+        other.execute(f"PRAGMA journal_mode = {mode}")
+        other.execute("CREATE TABLE others (value)")
+        other.execute("BEGIN EXCLUSIVE")
+        given_way = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: other.execute("ROLLBACK"))
+        monkeypatch.setattr(locking, "time", given_way)
+        with closing(connect(replace(config, busy_timeout=Duration(0.05)))) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            assert has_table(connection, "raw_events")
+
+
+def test_a_start_in_vain_says_that_the_file_is_in_use(config: SqliteConfig) -> None:
+    with closing(connect(config)) as other, transaction(other, 0), pytest.raises(CollectorError) as raised:
+        SqliteExporter(settings("sqlite"), replace(config, busy_timeout=Duration(0.05)))
+    assert "in use by another program for 0.05s: try again" in str(raised.value)
 
 
 def test_other_errors_are_not_waited_for(tmp_path: Path) -> None:

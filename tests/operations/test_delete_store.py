@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -204,6 +205,31 @@ def test_erasing_leaves_no_payload_on_the_disk(sqlite: SqliteKit, what: str) -> 
     assert not on_disk(sqlite), "nor is a copy that was received earlier"
     assert_clean(sqlite, shown)
     assert deleted(sqlite, "t1", erase=True).erased == 0
+
+
+def test_a_payload_is_erased_whatever_its_sender_says_of_it(sqlite: SqliteKit) -> None:
+    marked = [structs.replace(one, metadata={"erased": True}) for one in conversation("t1", secret=SECRET)]
+    store(sqlite, marked)
+    assert deleted(sqlite, "t1", erase=True).erased == 3
+    assert not on_disk(sqlite)
+    assert deleted(sqlite, "t1", erase=True).erased == 0
+
+
+def test_what_a_row_has_once_said_is_erased_whatever_sqlite_does_unasked(
+    sqlite: SqliteKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some builds leave what is overwritten or freed where it was."""
+    opened = sqlite3.connect
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = opened(*arguments, **options)
+        connection.execute("PRAGMA secure_delete = OFF")
+        return connection
+
+    monkeypatch.setattr("openfuse_collector.exporters.sqlite.store.sqlite3.connect", connect)
+    store(sqlite, conversation("t1", secret=SECRET * 1000), conversation("t1", at=1, secret="nothing"))
+    assert deleted(sqlite, "t1", erase=True).erased == 6
+    assert not on_disk(sqlite)
 
 
 def test_erasing_beside_a_collector(sqlite: SqliteKit) -> None:

@@ -127,6 +127,8 @@ def test_a_file_that_is_no_place_to_resume(kit: StoreKit, tmp_path: Path) -> Non
     state.write_text("[]")
     result = call(kit, "rebuild", "--resume", str(state))
     assert (result.exit_code, "remove it to begin anew" in result.stderr) == (1, True)
+    result = call(kit, "rebuild", "--resume", str(tmp_path / "nowhere" / "state.json"))
+    assert (result.exit_code, "name a file in a directory" in result.stderr) == (1, True)
 
 
 def test_delete_trace(kit: StoreKit) -> None:

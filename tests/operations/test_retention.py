@@ -166,7 +166,6 @@ def grown(kit: SqliteKit, now: int) -> list[int]:
     with closing(kit.operations()) as operations:
         made = operations.expiry(dry_run=False)
         made._connection.execute("PRAGMA wal_autocheckpoint = 0")  # type: ignore[attr-defined]
-        made._connection.execute("PRAGMA secure_delete = ON")  # type: ignore[attr-defined]
         made._connection.set_trace_callback(look)  # type: ignore[attr-defined]
         list(made.expire(MONTH, now))
         look("BEGIN IMMEDIATE")

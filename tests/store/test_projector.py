@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+import tracemalloc
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ from openfuse_collector.config.types import Size
 from openfuse_collector.enrich import enrich
 from openfuse_collector.errors import RetryableError
 from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
 from openfuse_collector.exporters.sqlite.store import Store
-from openfuse_collector.store.projector import Projector
+from openfuse_collector.store.projector import FEW, Projector
 from tests.builders import event
 
 
@@ -38,6 +41,40 @@ def test_an_entity_evicted_by_its_own_batch_keeps_its_history(tmp_path: Path, ca
     assert [one.id for one in changes.raw if one.entity.id == "a"] == ["a2"]
 
 
+def test_an_entity_larger_than_the_cache_is_not_read_again_with_every_batch() -> None:
+    """Everything of a sender may have one trace id, and others come in the same batches."""
+    asked: list[Entity] = []
+
+    def history(entities: Sequence[Entity]) -> dict[Entity, list[Event]]:
+        asked.extend(entities)
+        return {}
+
+    projector = Projector(history, enrich, 50_000)
+    for number in range(5):
+        several = [event("endless", "trace") for _ in range(200)]
+        projector.apply([*several, *(event(f"t{number}-{one}", "trace") for one in range(100))])
+    assert len(asked) == len(set(asked))
+
+
+def test_an_observation_that_goes_on_and_on_is_not_read_again_with_every_batch() -> None:
+    """Log records join it, and spans below it remark on it, one after the other."""
+    stored: dict[Entity, list[Event]] = defaultdict(list)
+    asked: list[Entity] = []
+
+    def history(entities: Sequence[Entity]) -> dict[Entity, list[Event]]:
+        asked.extend(entities)
+        return {entity: list(stored[entity]) for entity in entities if entity in stored}
+
+    projector = Projector(history, enrich, 1 << 20)
+    for number in range(50):
+        changes = projector.apply([event("o", metadata={f"k{number}": number})])
+        for one in changes.raw:
+            stored[one.entity].append(one)
+    ((entity, events),) = stored.items()
+    assert len(asked) <= FEW + 2
+    assert changes.rows["observation"] == [projector.expected(entity, events)]
+
+
 def test_a_store_that_does_not_answer_is_not_the_fault_of_the_data() -> None:
     """A copy received earlier makes the entity be read again; the store being away then is a reason to retry, not to refuse."""
     asked = 0
@@ -55,6 +92,42 @@ def test_a_store_that_does_not_answer_is_not_the_fault_of_the_data() -> None:
     earlier.ingested_at -= 100
     with pytest.raises(RetryableError, match="restarting"):
         projector.apply([earlier])
+
+
+def test_a_store_that_breaks_off_between_two_entities_is_not_the_fault_of_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = SqliteConfig(path=str(tmp_path / "a.db"), fold_cache_size=Size(0))
+    with closing(Store(config)) as store:
+        store.write([event("a", "trace"), event("b", "trace")])
+        answers = iter(({}, sqlite3.OperationalError("disk I/O error")))
+
+        def history(connection: sqlite3.Connection, keys: Iterable[int]) -> dict[Entity, list[Event]]:
+            answer = next(answers)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(statements, "history", history)
+        with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+            store.write([event("a", "trace"), event("b", "trace")])
+
+
+def test_memory_holds_the_history_of_one_entity_at_a_time(tmp_path: Path) -> None:
+    """A sender decides how much there is of each, and may speak of all of them in one request."""
+    config = SqliteConfig(path=str(tmp_path / "a.db"), fold_cache_size=Size(0))
+    entities, updates, size = 20, 10, 100_000
+    with closing(Store(config)) as store:
+        for number in range(updates):
+            store.write([event(f"t{one}", "trace", input=f"{number}" * size) for one in range(entities)])
+    with closing(Store(config)) as store:
+        tracemalloc.start()
+        try:
+            store.write([event(f"t{one}", "trace", name="n") for one in range(entities)])
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < entities * updates * size / 2
 
 
 def mapped(mapping: int, at: int) -> Event:

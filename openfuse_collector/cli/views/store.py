@@ -235,14 +235,15 @@ SELECT id FROM projects WHERE id IS NOT NULL
 
 # As Langfuse adds them up: the tokens of a side are all usage keys that begin with its name, total is one key. Usage counts
 # where there is a total_usage (repetitions of the observations below have none), unless the generation right above says the
-# same: that is one call seen by two instrumentations, say of LangChain and of OpenAI.
+# same: that is one call seen by two instrumentations, say of LangChain and of OpenAI. total() and not sum(), which fails where integers
+# add up to more than 64 bits: a single count may be as large as a sender likes.
 _ROLLUP = """
 SELECT trace_id, count(*) AS observations, min(start_time) AS start, max(end_time) AS "end", sum(cost) AS cost,
        max(CASE level WHEN 'ERROR' THEN 3 WHEN 'WARNING' THEN 2 WHEN 'DEBUG' THEN 0 ELSE 1 END) AS level,
        sum(level = 'ERROR') AS errors,
-       sum((SELECT sum(value) FROM json_each(usage) WHERE key LIKE 'input%')) AS input_tokens,
-       sum((SELECT sum(value) FROM json_each(usage) WHERE key LIKE 'output%')) AS output_tokens,
-       sum((SELECT sum(value) FROM json_each(usage) WHERE key = 'total')) AS total_tokens
+       total((SELECT total(value) FROM json_each(usage) WHERE key LIKE 'input%')) AS input_tokens,
+       total((SELECT total(value) FROM json_each(usage) WHERE key LIKE 'output%')) AS output_tokens,
+       total((SELECT total(value) FROM json_each(usage) WHERE key = 'total')) AS total_tokens
 FROM (
   SELECT *, CASE WHEN total_usage IS NOT NULL AND NOT again AND json_valid(usage_details) THEN usage_details ELSE '{{}}' END AS usage,
          CASE WHEN NOT again THEN total_cost END AS cost
@@ -265,9 +266,9 @@ def _rollup(row: sqlite3.Row) -> Rollup:
         observations=row["observations"],
         start=row["start"],
         end=row["end"],
-        input_tokens=round(row["input_tokens"] or 0),
-        output_tokens=round(row["output_tokens"] or 0),
-        total_tokens=round(row["total_tokens"] or 0),
+        input_tokens=round(row["input_tokens"]),
+        output_tokens=round(row["output_tokens"]),
+        total_tokens=round(row["total_tokens"]),
         cost=row["cost"],
         level=LEVELS[row["level"]],
         errors=row["errors"] or 0,

@@ -22,7 +22,7 @@ class SqliteConfig:
     file (retention, commands, readers) it may become half as large again; four times as large for a second in which only they write;
     and larger while a reader does not end."""
     fold_cache_size: Size = Size(48 * MIB)
-    """Recently written entities kept in memory, so that updates of them need no look-up."""
+    """Recently written entities kept in memory, so that updates of them need no look-up; the largest beside that, whatever its size."""
     busy_timeout: Duration = Duration(5)
     """How long to wait for another writer before the attempt counts as failed (and is retried)."""
     retention: RetentionConfig = field(default_factory=RetentionConfig)

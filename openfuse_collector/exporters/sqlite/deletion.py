@@ -50,8 +50,6 @@ class Deletion:
         self._dry_run = dry_run
         self._patience = patience
         self._horizons = statements.horizons(connection)
-        if erase and not dry_run:
-            connection.execute("PRAGMA secure_delete = ON")  # what is overwritten or freed is zeroes on the disk
 
     def traces(self, traces: Sequence[Entity]) -> Iterator[float]:
         """Each with its observations, scores and run items, itself last: until then it is found again."""

@@ -10,6 +10,7 @@ from openfuse_collector.component import Settings
 from openfuse_collector.errors import CollectorError, PermanentError, RetryableError
 from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
+from openfuse_collector.exporters.sqlite.locking import is_busy
 from openfuse_collector.exporters.sqlite.operations import SqliteOperations
 from openfuse_collector.exporters.sqlite.store import Store
 from openfuse_collector.signals import Batch
@@ -39,10 +40,10 @@ class SqliteExporter:
         try:
             self._store = self._open()
         except (sqlite3.Error, OSError) as error:
-            raise CollectorError(
-                f"exporters::{settings.id}: cannot open {config.path}: {error}; "
-                "`path` must be a SQLite file, or none yet, in a directory this user may write to"
-            ) from error
+            remedy = "`path` must be a SQLite file, or none yet, in a directory this user may write to"
+            if is_busy(error):
+                remedy = f"it was in use by another program for {config.busy_timeout:g}s: try again when that is done"
+            raise CollectorError(f"exporters::{settings.id}: cannot open {config.path}: {error}; {remedy}") from error
         self._keeps_copies = settings.dead_letters.keep_copies(str(settings.id))
         self._upkeep = Upkeep(settings, config.retention, partial(SqliteOperations, config))
         metrics, id = settings.metrics, str(settings.id)

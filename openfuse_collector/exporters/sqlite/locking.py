@@ -22,15 +22,20 @@ GIVE_WAY = 0.002
 
 
 def begin(connection: sqlite3.Connection, patience: float) -> None:
-    """Begin to write. Waits at most `patience` seconds for the other writers; raises sqlite3.OperationalError then."""
+    """Begin to write. Waits as `execute` does."""
+    execute(connection, "BEGIN IMMEDIATE", patience)
+
+
+def execute(connection: sqlite3.Connection, statement: str, patience: float) -> None:
+    """Waits at most `patience` seconds for whoever else is at the file; raises sqlite3.OperationalError then."""
     deadline = time.monotonic() + patience
-    while not _began(connection, last=time.monotonic() > deadline):
+    while not _executed(connection, statement, last=time.monotonic() > deadline):
         time.sleep(LOOK_AGAIN)
 
 
-def _began(connection: sqlite3.Connection, *, last: bool) -> bool:
+def _executed(connection: sqlite3.Connection, statement: str, *, last: bool) -> bool:
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(statement)
     except sqlite3.OperationalError as error:
         if last or not is_busy(error):
             raise

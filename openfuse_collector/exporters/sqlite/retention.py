@@ -24,8 +24,8 @@ PAGE = 4000
 a time again and again."""
 
 FREED = 4000
-"""Pages of the file, 31 MiB, that one transaction may free, or one entity. Where SQLite overwrites what is freed (`PRAGMA
-secure_delete`, which Debian turns on) all of it is written to the log, and a row may be as large as a request."""
+"""Pages of the file, 31 MiB, that one transaction may free, or one entity. All of it is overwritten (`PRAGMA
+secure_delete`), so all of it is written to the log, and a row may be as large as a request."""
 
 LOOK = 10
 """Rows between two looks at the pages that were freed: a look at each would cost a twelfth of the pass."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from openfuse_collector.exporters.sqlite.locking import transaction
+
 RAW_EVENTS = """
 CREATE TABLE raw_events (
   openfuse_entity INTEGER NOT NULL,  -- 64-bit hash of (project_id, entity_type, entity_id): the only key, see README
@@ -228,13 +230,12 @@ BY_TIME = (
 LEDGER = "CREATE TABLE IF NOT EXISTS openfuse_schema_migrations (name TEXT PRIMARY KEY, applied_at INTEGER NOT NULL)"
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file up to date; safe beside another collector doing the same. Raises sqlite3.Error.
+def migrate(connection: sqlite3.Connection, patience: float) -> None:
+    """Bring the file up to date; safe beside another collector doing the same, waited for as in `locking`. Raises sqlite3.Error.
 
     A file that a newer version has migrated further is used as it is: migrations only ever add.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection, patience):
         connection.execute(LEDGER)
         applied = {name for (name,) in connection.execute("SELECT name FROM openfuse_schema_migrations")}
         for name, script in MIGRATIONS:
@@ -242,10 +243,6 @@ def migrate(connection: sqlite3.Connection) -> None:
                 for statement in _statements(script):
                     connection.execute(statement)
                 connection.execute("INSERT INTO openfuse_schema_migrations VALUES (?, unixepoch() * 1000)", (name,))
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
 
 
 def _statements(script: str) -> list[str]:

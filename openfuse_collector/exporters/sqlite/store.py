@@ -16,7 +16,7 @@ from openfuse_collector.events.event import Entity, Event
 from openfuse_collector.events.rows import raw_row
 from openfuse_collector.exporters.sqlite import statements
 from openfuse_collector.exporters.sqlite.config import SqliteConfig
-from openfuse_collector.exporters.sqlite.locking import transaction
+from openfuse_collector.exporters.sqlite.locking import execute, transaction
 from openfuse_collector.exporters.sqlite.schema import migrate
 from openfuse_collector.exporters.sqlite.statements import entity_key
 from openfuse_collector.exporters.sqlite.wal import WriteAheadLog
@@ -127,13 +127,35 @@ class Store:
 
     def _history(self, entities: Sequence[Entity]) -> Mapping[Entity, Sequence[Event]]:
         """All raw events of `entities`, in no particular order."""
-        return statements.history(self._connection, map(self._key, entities))
+        keys = {entity: self._key(entity) for entity in entities}
+        known = statements.known_keys(self._connection, keys.values())
+        return _Histories(self._connection, {entity: key for entity, key in keys.items() if key in known})
 
     def _key(self, entity: Entity) -> int:
         key = self._keys.get(entity)
         if key is None:
             key = self._keys[entity] = entity_key(entity)
         return key
+
+
+class _Histories(Mapping[Entity, Sequence[Event]]):
+    """The raw events of entities that have some, read one entity at a time: a sender decides how many they have, and how large."""
+
+    def __init__(self, connection: sqlite3.Connection, keys: Mapping[Entity, int]) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    def __getitem__(self, entity: Entity) -> Sequence[Event]:
+        return statements.history(self._connection, (self._keys[entity],)).get(entity, ())
+
+    def __contains__(self, entity: object) -> bool:
+        return entity in self._keys
+
+    def __iter__(self) -> Iterator[Entity]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 def connect(config: SqliteConfig) -> sqlite3.Connection:
@@ -144,13 +166,17 @@ def connect(config: SqliteConfig) -> sqlite3.Connection:
     )
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        # Of two that make a file, SQLite tells one that it is locked, whatever the timeout.
+        execute(connection, "PRAGMA journal_mode = WAL", config.busy_timeout)
         connection.execute("PRAGMA synchronous = FULL")
+        # What is overwritten or freed is zeroes on the disk, by whoever: a deletion that erases cannot find what a row once said. Not every
+        # build of SQLite does so unasked.
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA cache_size = {-config.cache_size // 1024}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {max(1, config.wal_size // PAGE_SIZE)}")
         connection.execute(f"PRAGMA journal_size_limit = {config.wal_size}")
-        migrate(connection)
         connection.execute("PRAGMA busy_timeout = 0")  # see `locking`
+        migrate(connection, config.busy_timeout)
     except BaseException:
         connection.close()
         raise

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from openfuse_collector.auth import Scope
-from openfuse_collector.events.event import REMARK, Entity, Event
+from openfuse_collector.events.event import ERASED, REMARK, Entity, Event
 from openfuse_collector.events.order import instant
 from openfuse_collector.receivers.langfuse.sampling import is_kept, trace_id_of
 from openfuse_collector.receivers.langfuse.schemas.bodies import ENTITY_OF, SDK_LOG_TYPE
@@ -19,8 +19,8 @@ from openfuse_collector.receivers.langfuse.schemas.issues import MISSING, render
 
 _UNNAMED = UUID("7a0c3a55-7c34-5d0a-9a4e-3a1a0b6f1c52")
 
-RESERVED = frozenset(("source", "mapping", "shallow", REMARK))
-"""Keys of envelope metadata this collector gives a meaning (`Event.derived`, `Event.remark`): clients must not be able to set them."""
+RESERVED = frozenset(("source", "mapping", "shallow", REMARK, ERASED))
+"""Keys of envelope metadata this collector gives a meaning (see `Event`): clients must not be able to set them."""
 
 CLIENT = "client"
 """Where envelope metadata of a client goes that is no map, or has a reserved key."""

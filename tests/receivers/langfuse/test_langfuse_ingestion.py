@@ -174,6 +174,7 @@ def test_sampling_answers_for_what_it_leaves_out() -> None:
         (False, {"client": False}),
         ({"source": "mine", "mapping": 99}, {"client": {"source": "mine", "mapping": 99}}),
         ({"shallow": True}, {"client": {"shallow": True}}),
+        ({"erased": True}, {"client": {"erased": True}}),
     ],
 )
 def test_envelope_metadata_cannot_pass_for_the_collectors(given: Any, kept: dict[str, Any]) -> None:
