@@ -52,8 +52,11 @@ class Resume:
     def _write(self, path: Path, position: Position) -> None:
         """Replaced whole: a crash leaves the older place, from where everything is judged once more."""
         beside = path.with_name(f"{path.name}.new")
-        beside.write_text(json.dumps({"about": self._about, "since": self.since, "position": position}))
-        beside.replace(path)
+        try:
+            beside.write_text(json.dumps({"about": self._about, "since": self.since, "position": position}))
+            beside.replace(path)
+        except OSError as error:
+            raise click.ClickException(f"the place cannot be kept in {path}: {error.strerror}") from error
 
 
 def _said(about: Any) -> str:

@@ -129,6 +129,13 @@ def test_a_file_that_is_no_place_to_resume(kit: StoreKit, tmp_path: Path) -> Non
     assert (result.exit_code, "remove it to begin anew" in result.stderr) == (1, True)
 
 
+def test_a_file_that_cannot_be_written_to_resume(kit: StoreKit, tmp_path: Path) -> None:
+    store(kit, [said("t1")])
+    state = tmp_path / "missing" / "state.json"
+    result = call(kit, "rebuild", "--resume", str(state))
+    assert (result.exit_code, f"cannot be kept in {state}: No such file" in result.stderr) == (1, True), result.output
+
+
 def test_delete_trace(kit: StoreKit) -> None:
     store(kit, conversation("t1"), conversation("t2"))
     before = contents(kit)
