@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,10 +45,15 @@ def rewind(sources: tuple[str, ...], sets: tuple[str, ...], since: int, pipeline
     try:
         with stopped(directory, log) as journal:
             found, oldest = journal.since(since * 1_000_000)
-            for line in _lines(journal, found, oldest, pipelines, since, dry_run):
+            names = [name for name, _ in _cursors(journal, pipelines)]
+            in_stores = _in_stores(config, journal.instance, names, 0, dry_run=True)
+            for line in _lines(journal, in_stores, found, oldest, pipelines, since, dry_run):
                 click.echo(line)
-            if found and not dry_run:
-                _rewind(config, journal, pipelines, found[0].offset)
+            if (
+                found and not dry_run
+            ):  # stores first: where their cursor is behind the journal's it is the one that counts
+                _in_stores(config, journal.instance, names, found[0].offset, dry_run=False)
+                journal.rewind(names, found[0].offset)
         _warn_of_forwarders(config, pipelines)
     except JournalLocked as error:
         holder = f"process {error.pid}" if error.pid else "another process"
@@ -59,11 +64,11 @@ def rewind(sources: tuple[str, ...], sets: tuple[str, ...], since: int, pipeline
         raise click.ClickException(str(error)) from error
 
 
-def _rewind(
-    config: CollectorConfig, journal: StoppedJournal, pipelines: dict[PipelineID, PipelineConfig], offset: int
-) -> None:
-    """Stores that keep a cursor first: where it is behind the journal's it is the one that counts."""
-    names = [name for name, _ in _cursors(journal, pipelines)]
+def _in_stores(
+    config: CollectorConfig, instance: str, names: Sequence[str], offset: int, *, dry_run: bool
+) -> dict[str, int]:
+    """Sets the cursors that stores keep back to `offset`, unless `dry_run`; gives where they were, the furthest of each name."""
+    furthest: dict[str, int] = {}
     for id, settings in stores_of(config).items():
         operations = factory(Kind.EXPORTER, id.type).operations
         assert operations is not None
@@ -71,12 +76,13 @@ def _rewind(
         with closing(store):
             try:
                 for name in names:
-                    store.rewind(journal.instance, name, offset, dry_run=False)
+                    was = store.rewind(instance, name, offset, dry_run=dry_run)
+                    furthest[name] = max(was or 0, furthest.get(name, 0))
             except store.failures as error:
                 raise click.ClickException(
                     f"exporters::{id}: {store.explain(error)}; no journal cursor was moved"
                 ) from error
-    journal.rewind(names, offset)
+    return furthest
 
 
 def _cursors(
@@ -104,6 +110,7 @@ def _journalled(config: CollectorConfig, wanted: str | None) -> dict[PipelineID,
 
 def _lines(
     journal: StoppedJournal,
+    in_stores: Mapping[str, int],
     found: Sequence[KeptRequest],
     oldest: int | None,
     pipelines: dict[PipelineID, PipelineConfig],
@@ -117,9 +124,10 @@ def _lines(
         return
     yield f"{'pipeline':24}{'requests':>10}{'bytes':>14}  {'would be read again' if dry_run else 'will be read again'}"
     for name, (id, pipeline) in _cursors(journal, pipelines):
-        cursor = journal.cursor(name)
+        # After a crash the journal's cursor is behind the one that was committed with the data.
+        cursor = max(journal.cursor(name) or 0, in_stores.get(name, 0))
         own = {(id.signal, str(receiver)) for receiver in pipeline.receivers}
-        again = [one for one in found if (one.origin.signal, one.origin.receiver) in own and one.offset < (cursor or 0)]
+        again = [one for one in found if (one.origin.signal, one.origin.receiver) in own and one.offset < cursor]
         when = (
             f"received {_stamp(again[0].origin.received_at)} to {_stamp(again[-1].origin.received_at)}" if again else ""
         )
