@@ -118,8 +118,8 @@ class Service:
         self._memory.on_pressure.append(journal.drop_cache)
         interval = self._config.service.memory_limiter.check_interval
         watches = (
-            asyncio.create_task(self._watch("event loop", watch_loop(self._metrics))),
-            asyncio.create_task(self._watch("memory limiter", self._memory.watch(interval))),
+            asyncio.create_task(self._watch("event loop", lambda: watch_loop(self._metrics))),
+            asyncio.create_task(self._watch("memory limiter", lambda: self._memory.watch(interval))),
         )
         try:
             await self._begin(journal, began)
@@ -164,12 +164,12 @@ class Service:
     async def _start(self, graph: Graph) -> None:
         for extension in self._extensions.values():
             await extension.start()
+        self._reload_on_hangup()
         await graph.start()
         if self._http_port.take():
             raise CollectorError(
                 "receivers::langfuse: set its endpoint, or configure receivers::otlp::protocols::http to serve it"
             )
-        self._reload_on_hangup()
         gc.freeze()
         gc.enable()
         gc.set_threshold(*GC_THRESHOLD)
@@ -193,10 +193,10 @@ class Service:
         for extension in reversed(self._extensions.values()):
             await stop_component(extension)
 
-    async def _watch(self, what: str, watch: Coroutine[None, None, None]) -> None:
-        """What goes on until it is cancelled; when it fails somebody is told."""
+    async def _watch(self, what: str, watch: Callable[[], Coroutine[None, None, None]]) -> None:
+        """What goes on until it is cancelled, which may be before it has begun; when it fails somebody is told."""
         try:
-            await watch
+            await watch()
         except Exception:
             self._crashed(what)
 

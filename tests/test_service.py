@@ -5,15 +5,20 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import os
+import signal
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from openfuse_collector.signals import Signal
 from tests.builders import RECEIVED_AT
-from tests.collector_process import CollectorProcess
+from tests.collector_process import START_TIMEOUT, CollectorProcess, wait_until
 
 Start = Callable[..., CollectorProcess]
 SPANS = 20
@@ -138,6 +143,26 @@ def test_a_busy_port_is_named(start_collector: Start) -> None:
     else:
         second.kill()
         raise AssertionError("the second collector started")
+
+
+def test_a_start_that_fails_says_nothing_but_why(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        collector = CollectorProcess(tmp_path, {"service.telemetry.metrics.address": address})
+        with pytest.raises(AssertionError, match="exit code 1"):
+            collector.start()
+    assert address in collector.log.splitlines()[-1]
+    assert "Warning" not in collector.log
+
+
+def test_a_hangup_while_it_starts_does_not_end_it(tmp_path: Path) -> None:
+    collector = CollectorProcess(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(collector.start)
+        wait_until((collector.journal / "instance").exists, lambda: "no journal yet", START_TIMEOUT)
+        os.kill(collector.pid, signal.SIGHUP)
+        started.result()
+    assert collector.stop() == 0
 
 
 def test_the_langfuse_api_is_served_beside_otlp(collector: CollectorProcess) -> None:

@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 from openfuse_collector import __version__
+from openfuse_collector.cli.streams import open_standard_streams
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("openfuse_collector.cli.run:run", "Receive, journal, map and store until stopped."),
@@ -90,3 +91,4 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="openfuse-collector", message="%(prog)s %(version)s")
 def main() -> None:
     """A durable collector for GenAI telemetry: OTLP and Langfuse SDKs in, Langfuse-style traces out."""
+    open_standard_streams()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,11 +45,15 @@ def rewind(sources: tuple[str, ...], sets: tuple[str, ...], since: int, pipeline
     log = configure_logs(config.service.telemetry.logs.level, config.service.telemetry.logs.encoding)
     try:
         with stopped(directory, log) as journal:
-            every, again = _count(journal, pipelines, since * 1_000_000)
+            names = [name for name, _ in _cursors(journal, pipelines)]
+            in_stores = _in_stores(config, journal.instance, names, 0, dry_run=True)
+            every, again = _count(journal, in_stores, pipelines, since * 1_000_000)
             for line in _lines(every, again, journal.oldest, since, dry_run):
                 click.echo(line)
             if every.requests and not dry_run:
-                _rewind(config, journal, pipelines, every.first)
+                # Stores first: where their cursor is behind the journal's it is the one that counts.
+                _in_stores(config, journal.instance, names, every.first, dry_run=False)
+                journal.rewind(names, every.first)
         _warn_of_forwarders(config, pipelines)
     except JournalLocked as error:
         holder = f"process {error.pid}" if error.pid else "another process"
@@ -60,11 +64,11 @@ def rewind(sources: tuple[str, ...], sets: tuple[str, ...], since: int, pipeline
         raise click.ClickException(str(error)) from error
 
 
-def _rewind(
-    config: CollectorConfig, journal: StoppedJournal, pipelines: dict[PipelineID, PipelineConfig], offset: int
-) -> None:
-    """Stores that keep a cursor first: where it is behind the journal's it is the one that counts."""
-    names = [name for name, _ in _cursors(journal, pipelines)]
+def _in_stores(
+    config: CollectorConfig, instance: str, names: Sequence[str], offset: int, *, dry_run: bool
+) -> dict[str, int]:
+    """Sets the cursors that stores keep back to `offset`, unless `dry_run`; gives where they were, the furthest of each name."""
+    furthest: dict[str, int] = {}
     for id, settings in stores_of(config).items():
         operations = factory(Kind.EXPORTER, id.type).operations
         assert operations is not None
@@ -72,12 +76,13 @@ def _rewind(
         with closing(store):
             try:
                 for name in names:
-                    store.rewind(journal.instance, name, offset, dry_run=False)
+                    was = store.rewind(instance, name, offset, dry_run=dry_run)
+                    furthest[name] = max(was or 0, furthest.get(name, 0))
             except store.failures as error:
                 raise click.ClickException(
                     f"exporters::{id}: {store.explain(error)}; no journal cursor was moved"
                 ) from error
-    journal.rewind(names, offset)
+    return furthest
 
 
 def _cursors(
@@ -124,14 +129,15 @@ class Again:
 
 
 def _count(
-    journal: StoppedJournal, pipelines: dict[PipelineID, PipelineConfig], since: int
+    journal: StoppedJournal, in_stores: Mapping[str, int], pipelines: dict[PipelineID, PipelineConfig], since: int
 ) -> tuple[Again, dict[str, Again]]:
     """What was received since, and by cursor what of it its pipeline has had already."""
-    every, again = Again(), {name: Again() for name, _ in _cursors(journal, pipelines)}
-    readers = [
-        (again[name], journal.cursor(name) or 0, {(id.signal, str(receiver)) for receiver in pipeline.receivers})
-        for name, (id, pipeline) in _cursors(journal, pipelines)
-    ]
+    every, again, readers = Again(), dict[str, Again](), []
+    for name, (id, pipeline) in _cursors(journal, pipelines):
+        # After a crash the journal's cursor is behind the one that was committed with the data.
+        cursor = max(journal.cursor(name) or 0, in_stores.get(name, 0))
+        again[name] = Again()
+        readers.append((again[name], cursor, {(id.signal, str(receiver)) for receiver in pipeline.receivers}))
     for one in journal.since(since):
         every.add(one)
         for of_cursor, cursor, own in readers:

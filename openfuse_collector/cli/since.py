@@ -31,6 +31,7 @@ def since(text: str, now: int) -> int:
     """Epoch ms of `15m`, `2h`, `1d12h` before `now`, or of an ISO 8601 time (UTC without a zone). Raises ValueError."""
     parts = _SPAN.findall(text)
     if parts and "".join(number + unit for number, unit in parts) == text:
-        return now - round(sum(float(number) * _UNITS[unit] for number, unit in parts))
+        ago = sum(float(number) * _UNITS[unit] for number, unit in parts)
+        return now - round(min(now, ago))  # since 1970 at most
     moment = datetime.fromisoformat(text)
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -9,6 +9,8 @@ import re
 from typing import Self
 
 MIB = 1024 * 1024
+LONGEST_DAYS = 36_500
+"""A duration may be as long as a hundred years; Python waits no longer than 292."""
 
 _NANOSECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _NANOSECONDS["d"] = 24 * _NANOSECONDS["h"]
@@ -35,8 +37,10 @@ class Duration(float):
         """Seconds, exact to the nanosecond."""
         shown = shown or text
         if _DURATION.fullmatch(text):
-            parts = _DURATION_PART.findall(text)
-            return cls(sum(round(float(number) * _NANOSECONDS[unit]) for number, unit in parts) / 1e9)
+            parts = [float(number) * _NANOSECONDS[unit] for number, unit in _DURATION_PART.findall(text)]
+            if sum(parts) > LONGEST_DAYS * _NANOSECONDS["d"]:
+                raise ValueError(f'"{shown}" is too long: at most {LONGEST_DAYS}d')
+            return cls(sum(round(part) for part in parts) / 1e9)
         if not _NUMBER.fullmatch(text):
             units = "ns, us, ms, s, m, h, d"
             raise ValueError(f'"{shown}" is not a duration: write a number and a unit ({units}), like 200ms or 1h30m')

@@ -36,9 +36,12 @@ class StoppedJournal:
 
     def __init__(self, directory: Path, files: Files, log: BoundLogger, clock: Callable[[], float]) -> None:
         self._files = files
-        self._segments = find_segments(directory, files)
+        self._directory = directory
+        with _usable(directory):
+            self._segments = find_segments(directory, files)
+            instance = read_whole(files, directory / INSTANCE) or b""
         self._cursors = Cursors(directory, files, log, clock=clock, orphan_after=float("inf"))
-        self.instance = (read_whole(files, directory / INSTANCE) or b"").decode(errors="replace").strip()
+        self.instance = instance.decode(errors="replace").strip()
         """Id of the collector: the name under which stores keep its cursors."""
 
     def cursor(self, pipeline: str) -> int | None:
@@ -47,24 +50,27 @@ class StoppedJournal:
 
     @property
     def oldest(self) -> int | None:
-        """Receive time (epoch nanoseconds) of the oldest request there is."""
-        return next((one.origin.received_at for segment in self._segments for one in self._records(segment)), None)
+        """Receive time (epoch nanoseconds) of the oldest request there is. Raises JournalError."""
+        with _usable(self._directory):
+            return next((one.origin.received_at for segment in self._segments for one in self._records(segment)), None)
 
     def since(self, received_at: int) -> Iterator[KeptRequest]:
         """The requests received at `received_at` (epoch nanoseconds) or later, those of the newest file first: there may be more
         than fit into memory.
 
-        Receive times follow the log but for neighbours, so the search ends with the first file that holds nothing so young.
+        Receive times follow the log but for neighbours, so the search ends with the first file that holds nothing so young. Raises
+        JournalError.
         """
-        for segment in reversed(self._segments):
-            kept = young = 0
-            for one in self._records(segment):
-                kept += 1
-                if one.origin.received_at >= received_at:
-                    young += 1
-                    yield one
-            if kept and not young:
-                return
+        with _usable(self._directory):
+            for segment in reversed(self._segments):
+                kept = young = 0
+                for one in self._records(segment):
+                    kept += 1
+                    if one.origin.received_at >= received_at:
+                        young += 1
+                        yield one
+                if kept and not young:
+                    return
 
     def rewind(self, pipelines: Iterable[str], offset: int) -> None:
         """Set their cursors back to `offset`; one that is not so far stays. On disk when this returns. Raises JournalError."""
@@ -97,13 +103,21 @@ def stopped(
     """The journal of a collector that is not running. Raises JournalLocked when it is, JournalError for a directory that is none."""
     if not directory.is_dir():
         raise JournalError(f"no journal at {directory}: name the collector's with service.journal.directory")
-    lock = take_lock(directory, files)
+    with _usable(directory):
+        lock = take_lock(directory, files)
     try:
         yield StoppedJournal(directory, files, log, clock)
-    except OSError as error:
-        raise JournalError(unusable(directory, error)) from error
     finally:
         files.close(lock)
+
+
+@contextmanager
+def _usable(directory: Path) -> Iterator[None]:
+    """What the file system refuses is a JournalError. Not around what is done with a journal: standard output fails there, too."""
+    try:
+        yield
+    except OSError as error:
+        raise JournalError(unusable(directory, error)) from error
 
 
 def _origin(encoded: bytes) -> Origin | None:

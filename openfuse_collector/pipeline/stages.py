@@ -53,9 +53,8 @@ class Step:
                 return msgspec.structs.replace(batch, items=[])
         singles = [self(msgspec.structs.replace(batch, items=[item])) for item in batch.items]
         items: list[Item] = [item for single in singles for item in single.items]
-        taken = next(
-            (single for single in singles if single.items), singles[0]
-        )  # one that was not is of the signal it came with
+        # What was refused is of the signal it came with.
+        taken = next((single for single in singles if single.items), singles[0])
         return msgspec.structs.replace(taken, items=items)
 
     def _set_aside(self, batch: Batch, reason: str) -> None:

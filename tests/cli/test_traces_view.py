@@ -494,6 +494,7 @@ def test_ages_count_back_from_now() -> None:
     assert since("1h30m", NOON) == NOON - 5_400_000
     assert since("2d", NOON) == NOON - 172_800_000
     assert since("2026-11-21", 0) == NOON - 43_200_000
+    assert since("99999999999999999999d", NOON) == since("9" * 400 + "d", NOON) == 0  # SQLite takes no larger numbers
 
 
 def test_a_filter_without_wishes_lists_everything(database: Path) -> None:

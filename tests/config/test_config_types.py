@@ -41,6 +41,9 @@ def test_durations_are_read_as_go_reads_them(text: str, seconds: float) -> None:
         ("-5s", "is not a duration"),
         ("5 s", "is not a duration"),
         ("", "is not a duration"),
+        ("1000000d", "is too long: at most 36500d"),
+        ("36500d1ms", "is too long"),
+        ("9" * 400 + "ns", "is too long"),
     ],
 )
 def test_a_wrong_duration_names_the_remedy(text: str, message: str) -> None:

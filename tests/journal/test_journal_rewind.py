@@ -99,3 +99,17 @@ def test_a_directory_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="no journal at"), stopped(tmp_path / "missing", LOG):
         pass
     assert not (tmp_path / "missing").exists()
+
+
+async def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
+    await fill(tmp_path, [10])
+    (tmp_path / "lock").unlink()
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(JournalError, match="cannot use journal directory"), stopped(tmp_path, LOG):
+        pass
+
+
+async def test_what_fails_beside_the_journal_is_not_blamed_on_it(tmp_path: Path) -> None:
+    await fill(tmp_path, [10])
+    with pytest.raises(BrokenPipeError), stopped(tmp_path, LOG):
+        raise BrokenPipeError

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import structlog
 from click.testing import CliRunner, Result
 
 from openfuse_collector.cli.main import main
 from openfuse_collector.config.service import CollectorConfig, load
+from openfuse_collector.journal.rewind import stopped
 from tests.pipeline.test_graph import Machine, count, request
 
 CONFIG = """
@@ -58,6 +60,16 @@ async def test_the_store_behind_the_second_destination_gets_everything_again(tmp
     assert "note: debug will get these requests a second time" in told.stderr
     await stored(tmp_path)
     assert (count(tmp_path / "a.db", "traces"), count(tmp_path / "b.db", "traces")) == (5, 5)
+
+
+async def test_what_the_journal_does_not_know_to_be_stored_is_told(tmp_path: Path) -> None:
+    """As after a crash: stores commit their cursor with the data, the journal's follows seconds later."""
+    await stored(tmp_path, 1, 2)
+    with stopped(tmp_path / "journal", structlog.get_logger()) as journal:
+        journal.rewind(DESTINATIONS, 0)
+    told = rewound(tmp_path, "--dry-run")
+    requests = {line.split()[0]: line.split()[1] for line in told.stdout.splitlines() if line.startswith("traces")}
+    assert requests == {"traces": "2", "traces@genai/other": "2", "traces@debug": "0"}
 
 
 async def test_a_dry_run_moves_none_of_them(tmp_path: Path) -> None:

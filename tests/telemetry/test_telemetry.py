@@ -5,22 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import struct
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import Barrier
 
 import pytest
 import structlog
 
 from openfuse_collector.config.types import Address
+from openfuse_collector.telemetry import server
 from openfuse_collector.telemetry.logs import configure_logs
 from openfuse_collector.telemetry.loop import watch_loop
 from openfuse_collector.telemetry.metrics import Metrics
-from openfuse_collector.telemetry.server import serve_metrics
+from openfuse_collector.telemetry.server import MOST_CONNECTIONS, serve_metrics
 from tests.builders import free_address, metric
+from tests.collector_process import wait_until
+
+LIMIT = 60.0
+"""Seconds after which a test that sees nothing happen fails."""
 
 
 def test_metrics_are_served_until_stopped() -> None:
@@ -33,6 +41,45 @@ def test_metrics_are_served_until_stopped() -> None:
     assert "otelcol_process_memory_rss" in text
     with pytest.raises(OSError):
         urllib.request.urlopen(f"http://{address}/metrics", timeout=1)
+
+
+def test_clients_that_break_off_leave_no_trace_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    """As load balancers do that look whether a port is open."""
+    metrics, address = Metrics(), free_address()
+    stop = serve_metrics(metrics, address)
+    before = threading.active_count()
+    for sent in (b"", b"GET /metrics HTTP/1.1\r\n"):
+        with socket.create_connection((address.host, address.port)) as client:
+            client.sendall(sent)
+            wait_until(lambda: threading.active_count() > before, lambda: "nobody takes the connection", LIMIT)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close resets
+        wait_until(lambda: threading.active_count() == before, lambda: "the connection is not given up", LIMIT)
+    stop()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_client_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server._Handler, "timeout", 0.01)
+    address = free_address()
+    stop = serve_metrics(Metrics(), address)
+    with socket.create_connection((address.host, address.port), timeout=LIMIT) as client:
+        assert client.recv(1) == b""
+    stop()
+
+
+def test_no_more_connections_are_held_than_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server._Handler, "timeout", LIMIT)
+    metrics, address = Metrics(), free_address()
+    stop = serve_metrics(metrics, address)
+    before = threading.active_count()
+    with ExitStack() as held:
+        for _ in range(2 * MOST_CONNECTIONS):
+            last = held.enter_context(socket.create_connection((address.host, address.port), timeout=LIMIT))
+        assert last.recv(1) == b""  # closed at once
+        assert threading.active_count() - before == MOST_CONNECTIONS
+    wait_until(lambda: threading.active_count() == before, lambda: "connections are not given up", LIMIT)
+    assert b"otelcol_process" in urllib.request.urlopen(f"http://{address}/metrics", timeout=LIMIT).read()
+    stop()
 
 
 def test_one_name_is_one_metric() -> None:
