@@ -96,7 +96,8 @@ def _place(root: dict[Any, Any], path: list[str], value: Any) -> None:
         if isinstance(node, _List) and isinstance(place, int):
             node.size = max(node.size, place + 1)
         if depth + 1 == len(path):
-            node[place] = value
+            # A map is written into below, and this one belongs to the span.
+            node[place] = value if type(value) is not dict else _finished(value, True)
             return
         child = node.get(place)
         if not isinstance(child, dict):

@@ -128,6 +128,12 @@ def test_unflatten(attributes: dict[str, Any], expected: Any) -> None:
     assert unflatten(attributes, "p", attributes) == expected
 
 
+def test_a_map_that_more_is_said_of_stays_what_the_span_said() -> None:
+    attributes: dict[str, Any] = {"p.0.x": {"a": {"b": 1}}, "p.0.x.a.c": 2}
+    assert unflatten(attributes, "p", attributes) == [{"x": {"a": {"b": 1, "c": 2}}}]
+    assert attributes == {"p.0.x": {"a": {"b": 1}}, "p.0.x.a.c": 2}
+
+
 def test_slots_are_counted_over_all_lists_of_a_prefix() -> None:
     half = SLOT_BUDGET // 2
     attributes = {f"p.{half}.a": 1, f"p.0.b.{half - 1}.c": 2, f"p.0.d.{half}.e": 3}
