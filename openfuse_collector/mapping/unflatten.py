@@ -11,6 +11,9 @@ from openfuse_collector.mapping.rule import Content
 SLOT_BUDGET = 10_001
 """List slots one prefix may open, holes included, so that `….99999999.content` costs nothing. Langfuse has the same bound."""
 
+MOST_HOLES = 100
+"""Holes the lists of one prefix show as null; of more, none is shown. Langfuse shows all: an attribute of 30 bytes takes 50,000 then."""
+
 _DEEPEST = 32
 """Segments below a prefix; real paths have about eight."""
 _FORBIDDEN = frozenset(("__proto__", "constructor", "prototype"))
@@ -23,7 +26,7 @@ class _List(dict[int, Any]):
 
 
 def unflatten(attributes: Mapping[str, Any], prefix: str, keys: Iterable[str]) -> Any:
-    """The structure below `prefix`, None when there is nothing. Holes of lists become None.
+    """The structure below `prefix`, None when there is nothing. Holes of lists become None, unless there are too many of them.
 
     `keys` are the attribute keys to look at: those that are the prefix or continue it with a dot count. A list comes
     out if any of them continues with a number, else a map; attributes past the slot budget are left out.
@@ -43,7 +46,7 @@ def unflatten(attributes: Mapping[str, Any], prefix: str, keys: Iterable[str]) -
         if opened is not None and slots + opened <= SLOT_BUDGET:
             slots += opened
             _place(root, path, attributes[key])
-    return _finished(root) or None
+    return _finished(root, slots <= MOST_HOLES or _holes(root) <= MOST_HOLES) or None
 
 
 def unflatten_sides(attributes: Mapping[str, Any], asked: str, answered: str) -> Content:
@@ -93,7 +96,8 @@ def _place(root: dict[Any, Any], path: list[str], value: Any) -> None:
         if isinstance(node, _List) and isinstance(place, int):
             node.size = max(node.size, place + 1)
         if depth + 1 == len(path):
-            node[place] = value
+            # A map is written into below, and this one belongs to the span.
+            node[place] = value if type(value) is not dict else _finished(value, True)
             return
         child = node.get(place)
         if not isinstance(child, dict):
@@ -101,9 +105,17 @@ def _place(root: dict[Any, Any], path: list[str], value: Any) -> None:
         node = child
 
 
-def _finished(node: Any) -> Any:
+def _holes(node: Any) -> int:
+    if not isinstance(node, dict):
+        return 0
+    own = node.size - len(node) if isinstance(node, _List) else 0
+    return own + sum(map(_holes, node.values()))
+
+
+def _finished(node: Any, with_holes: bool) -> Any:
     if isinstance(node, _List):
-        return [_finished(node.get(slot)) for slot in range(node.size)]
+        slots = range(node.size) if with_holes else sorted(node)
+        return [_finished(node.get(slot), with_holes) for slot in slots]
     if isinstance(node, dict):
-        return {key: _finished(value) for key, value in node.items()}
+        return {key: _finished(value, with_holes) for key, value in node.items()}
     return node
