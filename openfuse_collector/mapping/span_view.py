@@ -13,6 +13,7 @@ from openfuse_collector.mapping.timestamps import LATEST
 
 if TYPE_CHECKING:
     from openfuse_collector.mapping.shape import Shape
+    from openfuse_collector.mapping.unflatten import Holes
 
 LANGFUSE_SDK = "langfuse-sdk"
 
@@ -26,6 +27,8 @@ class Surroundings:
     scope_version: str
     scope: dict[str, Any]
     """`{name, version, attributes}` as it goes into metadata; name and version only where set."""
+    holes: Holes
+    """What the lists of the request may show."""
     environment: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     """Trace metadata among the resource attributes."""

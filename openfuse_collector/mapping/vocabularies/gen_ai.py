@@ -20,7 +20,7 @@ from openfuse_collector.mapping.rule import (
 )
 from openfuse_collector.mapping.span_view import SpanEvent, SpanView
 from openfuse_collector.mapping.timestamps import after
-from openfuse_collector.mapping.unflatten import unflatten
+from openfuse_collector.mapping.unflatten import Holes, unflatten
 
 OPERATION = "gen_ai.operation.name"
 INPUT_MESSAGES, OUTPUT_MESSAGES = "gen_ai.input.messages", "gen_ai.output.messages"
@@ -130,18 +130,19 @@ def _prompt_events(span: SpanView) -> Content | None:
     asked, answered = _first(span.events, "gen_ai.content.prompt"), _first(span.events, "gen_ai.content.completion")
     if asked is None and answered is None:
         return None
-    return Content(_side_of_event(asked, "gen_ai.prompt"), _side_of_event(answered, "gen_ai.completion"))
+    holes = span.surroundings.holes
+    return Content(_side_of_event(asked, "gen_ai.prompt", holes), _side_of_event(answered, "gen_ai.completion", holes))
 
 
 def _first(events: tuple[SpanEvent, ...], name: str) -> dict[str, Any] | None:
     return next((event.attributes for event in events if event.name == name), None)
 
 
-def _side_of_event(attributes: dict[str, Any] | None, prefix: str) -> Any:
+def _side_of_event(attributes: dict[str, Any] | None, prefix: str, holes: Holes) -> Any:
     """What an event says below a prefix, all of its attributes when it says nothing there, `{}` when there is no event."""
     if not attributes:
         return {}
-    return unflatten(attributes, prefix, attributes) or attributes
+    return unflatten(attributes, prefix, holes) or attributes
 
 
 MESSAGES: ContentRule = Rule(_messages, (INPUT_MESSAGES, OUTPUT_MESSAGES, TOOL_ARGUMENTS, TOOL_RESULT))
