@@ -118,7 +118,8 @@ def _change(
         raise click.UsageError("choose letters by ID, by filters, or take --all")
     with _file(directory) as file:
         if ids:
-            return sum(change(file, "id = ?", (id,)) for id in _by_id(file, ids, directory) if file is not None)
+            found = dict.fromkeys(_by_id(file, ids, directory))  # all of them, before any is changed
+            return sum(change(file, "id = ?", (id,)) for id in found if file is not None)
         return change(file, f"state = 'kept' AND {_condition(filters)}", _values(filters)) if file else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 PROTOCOLS = ("as-kept", "http/protobuf", "http/json", "grpc")
 ENDPOINTS = {"grpc": "http://localhost:4317"}
 HTTP_ENDPOINT = "http://localhost:4318"
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER = re.compile(rf"{_NAME.pattern}=[\t -~\xa0-\xff]*")
+"""A token and the characters of a value, RFC 9110, sections 5.1 and 5.5."""
 
 _LOG_EVERY = 5.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -69,10 +74,11 @@ class Message(NamedTuple):
 
 
 def _header(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
-    """`name=value` as curl's users know it from OTEL_EXPORTER_OTLP_HEADERS."""
+    """`name=value` as curl's users know it from OTEL_EXPORTER_OTLP_HEADERS. Values are credentials, as a rule: no message shows one."""
     for value in values:
-        if "=" not in value:
-            raise click.BadParameter(f"{value!r} is not name=value")
+        if not _HEADER.fullmatch(value):
+            name = _NAME.match(value)
+            raise click.BadParameter(f"{name[0] if name else ''}… is not name=value in characters a header may have")
     return dict(value.split("=", 1) for value in values)
 
 

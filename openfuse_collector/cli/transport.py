@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from openfuse_collector.cli.replay import Encoding, rejected_spans, status_message
+from openfuse_collector.cli.replay import Encoding, ReplayError, rejected_spans, status_message
 
 TIMEOUT = 30.0
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.5, 30.0, 1.5
@@ -56,11 +56,23 @@ class Transport(Protocol):
     def close(self) -> None: ...
 
 
+def _url(endpoint: str) -> SplitResult:
+    """The address of an endpoint, which may be without a scheme. Raises ReplayError."""
+    try:
+        url = urlsplit(endpoint if "//" in endpoint else f"http://{endpoint}")
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ReplayError(f"{endpoint} is no endpoint: write http://host:port or https://host:port")
+    return url
+
+
 class HttpTransport:
     """OTLP/HTTP over one kept-alive connection. A path of its own in the endpoint comes before `/v1/traces`."""
 
     def __init__(self, endpoint: str, headers: Mapping[str, str]) -> None:
-        url = urlsplit(endpoint if "//" in endpoint else f"http://{endpoint}")
+        url = _url(endpoint)
         path = url.path.rstrip("/")
         self._path = path if path.endswith("/v1/traces") else f"{path}/v1/traces"
         self._headers = dict(headers)
@@ -110,7 +122,7 @@ class GrpcTransport:
     def __init__(self, endpoint: str, headers: Mapping[str, str]) -> None:
         import grpc
 
-        url = urlsplit(endpoint if "//" in endpoint else f"http://{endpoint}")
+        url = _url(endpoint)
         options = [("grpc.max_send_message_length", -1)]
         if url.scheme == "https":
             self._channel = grpc.secure_channel(url.netloc, grpc.ssl_channel_credentials(), options)

@@ -142,9 +142,13 @@ class _Reading:
         return self.value(node, key.hint, path)
 
     def _check(self, value: Any, node: Node, path: Path) -> None:
-        """Runs `validate`. A sentence that begins with a key is placed on the line of that key."""
+        """Runs `validate`. A sentence that begins with a key is placed on the line of that key, and left out where something in that key
+        could not be read: it may be about what remained."""
+        unread = {problem.path[: len(path) + 1] for problem in self.problems}
         for message in getattr(value, "validate", _no_problems)():
-            self.problems.append(Problem(locate(node, (message.split(" ", 1)[0],)), path, unquoted(message, node)))
+            key = message.split(" ", 1)[0]
+            if (*path, key) not in unread:
+                self.problems.append(Problem(locate(node, (key,)), path, unquoted(message, node)))
 
     def _check_defaults(self, value: Any, node: Node, path: Path) -> None:
         """A section nobody wrote must be usable too."""

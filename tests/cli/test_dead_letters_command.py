@@ -207,7 +207,10 @@ def test_dropped_for_good(start_collector: Start, tmp_path: Path) -> None:
     collector.wait_for_rows("SELECT id FROM openfuse_dead_letters", at_least=2)
     journal = collector.journal
     first, second = listed(journal)
-    assert "1 dead letter dropped" in command(journal, "dead-letters", "drop", str(first["id"]))
+    assert "no dead letter 'typo'" in command(journal, "dead-letters", "drop", str(first["id"]), "typo", code=1)
+    assert listed(journal) == [first, second]
+    twice = str(first["id"]), str(first["id"])[:20]
+    assert "1 dead letter dropped" in command(journal, "dead-letters", "drop", *twice)
     assert [one["id"] for one in listed(journal)] == [second["id"]]
     wait_until(
         lambda: [row["id"] for row in collector.query("SELECT id FROM openfuse_dead_letters")] == [second["id"]],

@@ -371,5 +371,18 @@ def test_a_span_that_cannot_be_converted_is_not_left_out_in_silence(peer: Peer, 
     assert run(path, "--endpoint", peer.url).exit_code == 0
 
 
-def test_a_header_without_a_value_is_a_usage_error(kept: Path) -> None:
-    assert run(kept, "--header", "Authorization").exit_code == 2
+@pytest.mark.parametrize(
+    "header", ["Authorization", "=x", "Authorization: Basic s3cr3t", "Authorization=Basic s3cr3t\r", "Ünicode=s3cr3t"]
+)
+def test_what_is_no_header_is_a_usage_error_that_shows_no_value(kept: Path, header: str) -> None:
+    wrong = run(kept, "--header", header)
+    assert (wrong.exit_code, "is not name=value" in wrong.stderr, "s3cr3t" in wrong.stderr) == (2, True, False)
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize(
+    "endpoint", ["http://localhost:x", "localhost:99999", "ftp://localhost", "http://[::1", "http://"]
+)
+def test_what_is_no_endpoint_is_named(kept: Path, endpoint: str, protocol: str) -> None:
+    wrong = run(kept, "--endpoint", endpoint, "--protocol", protocol)
+    assert (wrong.exit_code, f"{endpoint} is no endpoint: write http://host:port" in wrong.stderr) == (1, True)

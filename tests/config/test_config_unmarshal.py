@@ -132,6 +132,13 @@ def test_validate_runs_on_every_level_and_points_at_the_key_it_speaks_of() -> No
     assert read(text, Inbound)[1] == ["c.yaml:4: x::protocols::http: endpoint must not use port 1"]
 
 
+def test_what_could_not_be_read_is_not_missing_as_well() -> None:
+    _, mistakes = read("endpoints: ['http://localhost:4001']\nhttp_endpoints: []", GreptimedbConfig)
+    assert len(mistakes) == 2
+    assert mistakes[0].startswith('c.yaml:1: x::endpoints::0: "http://localhost:4001" is not an address')
+    assert mistakes[1] == "c.yaml:2: x: http_endpoints must name at least one host:port"
+
+
 def test_sections_nobody_wrote_are_checked_too() -> None:
     problem = "c.yaml:1: x::protocols: must specify at least one protocol"
     assert read("{}", Inbound)[1] == [problem]

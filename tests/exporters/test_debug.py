@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TextIO
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from openfuse_collector.exporters.debug.config import DebugConfig
 from openfuse_collector.exporters.debug.exporter import DebugExporter
+from openfuse_collector.signals import Signal
 from tests.builders import batch, event, item, metric, settings
 
 needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="NO /dev/full: a Linux device")
@@ -31,6 +33,31 @@ def test_verbosity(verbosity: str, shown: str, hidden: str, capsys: pytest.Captu
     printed = capsys.readouterr().err
     assert shown in printed
     assert hidden not in printed
+
+
+def spans(scope: str, *names: str) -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
+    made = request.resource_spans.add().scope_spans.add()
+    made.scope.name = scope
+    for name in names:
+        made.spans.add(name=name)
+    return request
+
+
+def test_spans_are_counted_as_spans(capsys: pytest.CaptureFixture[str]) -> None:
+    exporter = DebugExporter(settings("debug"), DebugConfig())
+    exporter.export(batch(item(spans("scope", "chat", "tool"), signal=Signal.TRACES), signal=Signal.TRACES))
+    assert "1 requests, 2 spans, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("verbosity", "lines"), [("normal", 2), ("detailed", 12)])
+def test_what_a_sender_wrote_drives_no_terminal(verbosity: str, lines: int, capsys: pytest.CaptureFixture[str]) -> None:
+    exporter = DebugExporter(settings("debug"), DebugConfig(verbosity=verbosity))  # type: ignore[arg-type]
+    scope = "\x1b[2J\x9b31m\nforged line"
+    exporter.export(batch(item(spans(scope, "chat"), signal=Signal.TRACES), signal=Signal.TRACES))
+    printed = capsys.readouterr().err.splitlines()
+    assert len(printed) == lines
+    assert all(line.isprintable() for line in printed)
 
 
 def test_sampling(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 
 from openfuse_collector.component import Settings
+from openfuse_collector.config.nodes import printable
 from openfuse_collector.exporters.debug import METRICS
 from openfuse_collector.exporters.debug.config import DebugConfig
 from openfuse_collector.exporters.debug.render import VERBOSITIES
@@ -37,7 +38,7 @@ class DebugExporter:
         """Print the batch unless sampling leaves it out. Where nothing can be printed, nobody is held up: it is only counted."""
         if not self._sampled():
             return
-        text = "\n".join(self._render(batch)) + "\n"
+        text = "".join(f"{printable(line)}\n" for line in self._render(batch))
         try:
             sys.stderr.write(text)
             sys.stderr.flush()

@@ -9,12 +9,13 @@ from google.protobuf import text_format
 
 from openfuse_collector.events.event import Event, encode_envelope
 from openfuse_collector.pipeline.count import count_items
-from openfuse_collector.signals import Batch, Item, Signal
+from openfuse_collector.signals import COUNTED, Batch, Item, Signal
 
 
 def basic(batch: Batch) -> Iterator[str]:
     """One line per batch."""
-    yield f"{batch.pipeline}: {len(batch.items)} requests, {sum(map(count_items, batch.items))} {batch.signal}, {batch.size} bytes"
+    counted = f"{sum(map(count_items, batch.items))} {COUNTED[batch.signal].replace('_', ' ')}"
+    yield f"{batch.pipeline}: {len(batch.items)} requests, {counted}, {batch.size} bytes"
 
 
 def normal(batch: Batch) -> Iterator[str]:
