@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from structlog.testing import capture_logs
 
 from openfuse_collector.config.types import Size
 from openfuse_collector.connectors.genai import FACTORY, TRUNCATED
 from openfuse_collector.connectors.genai.config import GenAIConfig
-from openfuse_collector.connectors.genai.long_values import NOTE, SHARED, shorten, without_long_values
+from openfuse_collector.connectors.genai.long_values import LEAST, NOTE, SHARED, shorten, without_long_values
 from openfuse_collector.mapping import map_traces
 from openfuse_collector.signals import Batch, Item, Origin, Signal
 from openfuse_collector.telemetry.metrics import Metrics
@@ -107,6 +108,14 @@ def test_a_resource_of_many_attributes_is_bounded() -> None:
     given = request(span(), resource={f"langfuse.metadata.{number}": number for number in range(20_000)})
     made, _ = without_long_values(given, LIMIT)
     assert made.resource_spans[0].resource.ByteSize() < 1.2 * SHARED
+
+
+@pytest.mark.parametrize("spans, bound", [(4096, SHARED), (8192, SHARED // 2), (100_000, LEAST)])
+def test_what_comes_of_a_resource_is_bounded_over_all_spans(spans: int, bound: int) -> None:
+    given = request(span(), resource={f"key {number}": "x" * 100 for number in range(200)})
+    given.resource_spans[0].scope_spans[0].spans.extend([Span()] * (spans - 1))
+    made, _ = without_long_values(given, 0)
+    assert 0.8 * bound < made.resource_spans[0].resource.ByteSize() < 1.2 * bound
 
 
 def test_a_resource_and_a_scope_within_their_bound_are_the_same_objects() -> None:

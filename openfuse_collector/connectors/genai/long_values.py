@@ -19,6 +19,10 @@ NOTE = "openfuse.truncated"
 SHARED = 16 * 1024
 """Bytes of attributes a resource keeps, and a scope: the shorter ones, as many as fit. Real ones take one or two KiB, but for command
 lines of Java."""
+TOGETHER = 64 * 1024 * 1024
+"""Bytes that come of it when a resource is stored with every span of a request, and so for a scope."""
+LEAST = 1024
+"""Bytes of attributes that a resource keeps, and a scope, however many spans there are."""
 _LONGEST_NAME = 1000
 
 
@@ -29,15 +33,16 @@ def without_long_values(request: Any, limit: int) -> tuple[Any, list[str]]:
     """
     if limit and not any(_is_long(value, limit) for _, value in _values(request)):
         limit = 0
-    if not limit and not any(shared.ByteSize() > SHARED for shared in _shared(request)):
+    room = _room(request)
+    if not limit and not any(shared.ByteSize() > room for shared in _shared(request)):
         return request, []
     made = type(request)()
     made.CopyFrom(request)
     cut: list[str] = []
     for group in _groups(made):
-        around = _bounded(group.resource) + _cut(_attributes(group.resource), limit)
+        around = _bounded(group.resource, room) + _cut(_attributes(group.resource), limit)
         for scope in _scopes(group):
-            here = around + _bounded(scope.scope) + _cut(_attributes(scope.scope), limit)
+            here = around + _bounded(scope.scope, room) + _cut(_attributes(scope.scope), limit)
             cut += here
             for item in _items(scope):
                 own = _cut(_of_item(item), limit)
@@ -81,26 +86,30 @@ def _is_long(value: AnyValue, limit: int) -> bool:
     return bool(value.ByteSize() > limit + 16)  # what surrounds the value in its message
 
 
-def _bounded(shared: Any) -> list[str]:
+def _room(request: Any) -> int:
+    """Bytes of attributes that each resource and each scope of a request may keep."""
+    items = sum(len(_items(scope)) for group in _groups(request) for scope in _scopes(group))
+    return max(LEAST, min(SHARED, TOGETHER // max(1, items)))
+
+
+def _bounded(shared: Any, room: int) -> list[str]:
     """Bound a resource or scope; what was cut."""
     size = shared.ByteSize()
-    if size <= SHARED:
+    if size <= room:
         return []
     for field in ("name", "version") if hasattr(shared, "version") else ():
         setattr(shared, field, getattr(shared, field)[:_LONGEST_NAME])
     pairs = shared.attributes
     sizes = [pair.ByteSize() for pair in pairs]
     by_size = sorted(range(len(sizes)), key=sizes.__getitem__)
-    fit = bisect_right(list(accumulate(sizes[place] for place in by_size)), SHARED)
+    fit = bisect_right(list(accumulate(sizes[place] for place in by_size)), room)
     left_out = ", ".join(pairs[place].key[:200] for place in by_size[fit:][-3:])
     pairs.extend([pairs[place] for place in sorted(by_size[:fit])])
     del pairs[: len(sizes)]
     kept = shared.ByteSize()
-    return (
-        [f"{type(shared).__name__}: {size} bytes, {kept} kept; without {left_out or 'all of its name'}"]
-        if kept < size
-        else []
-    )
+    if kept == size:
+        return []
+    return [f"{type(shared).__name__}: {size} bytes, {kept} kept; without {left_out or 'all of its name'}"]
 
 
 def _cut(values: Iterator[tuple[str, AnyValue]], limit: int) -> list[str]:
