@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from journal_kit import Opened, everything, origin, payloads
 
 from openfuse_collector.journal import OsFiles
 from openfuse_collector.journal.home import Home
@@ -37,3 +38,23 @@ def test_the_id_is_kept_also_when_the_disk_was_full_at_first(tmp_path: Path) -> 
     assert not home.keep()
     assert (tmp_path / "journal" / INSTANCE).read_text().strip() == home.instance
     home.leave()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_what_is_acknowledged_after_the_directory_was_moved_is_in_a_new_one(
+    tmp_path: Path, replaced: bool
+) -> None:
+    """A restart would not look where the old one has gone to."""
+    directory = tmp_path / "journal"
+    with Opened(directory) as opened:
+        opened.journal.reader("store", start=None, wants=everything)
+        await opened.journal.append(origin(), b"before", None)
+        directory.rename(tmp_path / "moved")
+        if replaced:
+            directory.mkdir()
+        await opened.journal.append(origin(), b"after", None)
+        assert opened.events("was removed while in use")
+        await opened.journal.append(origin(), b"later", None)
+    with Opened(directory) as again:
+        assert again.journal.instance == opened.journal.instance
+        assert payloads(again.journal.reader("store", start=None, wants=everything)) == [b"after", b"later"]
