@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,32 @@ async def test_a_payload_that_cannot_be_decoded_is_reported_and_skipped() -> Non
     with Opened(DIRECTORY, disk, decode=decode) as opened:
         assert payloads(opened.journal.reader("all", start=None, wants=everything)) == [b"one", b"two"]
         assert opened.events("journal damaged")[0]["reason"] == "decoding: not today"
+
+
+async def test_much_damage_in_a_file_is_one_line() -> None:
+    """A version that reads none of the records must not fill the log with them."""
+
+    def decode(_: object, payload: bytes) -> bytes:
+        raise ValueError(payload)
+
+    disk = SimulatedDisk()
+    await keep(disk, [b"%d" % number for number in range(100)])
+    with Opened(DIRECTORY, disk, decode=decode) as opened:
+        assert payloads(opened.journal.reader("all", start=None, wants=everything)) == []
+        assert opened.sample(CORRUPT) == 100
+        assert len(opened.events("journal damaged")) == 1
+
+
+async def test_a_copy_that_could_not_be_made_is_not_named_as_one() -> None:
+    disk = SimulatedDisk()
+    offsets = await keep(disk, [bytes([n]) * 300 for n in range(6)])
+    for at in (offsets[1], offsets[3]):
+        disk.overwrite(FIRST, flip(disk.content(FIRST), at - 1, 0))
+    disk.fault = lambda operation, path: errno.EIO if operation == "write" and path.parent.name == "corrupt" else None
+    with Opened(DIRECTORY, disk) as opened:
+        assert len(payloads(opened.journal.reader("all", start=0, wants=everything))) == 4
+        assert opened.sample(CORRUPT) == 2
+        assert not disk.sizes(DIRECTORY / "corrupt")
 
 
 async def test_two_pipelines_report_one_damage_once() -> None:
