@@ -14,7 +14,7 @@ from journal_kit import DIRECTORY, Opened, drain, everything, origin, payloads
 from simulated_disk import SimulatedDisk
 
 from openfuse_collector.journal.record import HEADER_SIZE, MAGIC, encode_head, encode_origin
-from openfuse_collector.journal.segment import CHUNK, Segment, SegmentReader, segment_name
+from openfuse_collector.journal.segment import CHUNK, SECTOR, Segment, SegmentReader, segment_name
 
 FIRST = DIRECTORY / segment_name(0)
 ENCODED = encode_origin(origin())
@@ -165,6 +165,25 @@ async def test_unreadable_sectors_cost_only_the_records_in_them() -> None:
         assert found == [*records[:2], *records[3:]]
         assert opened.sample(CORRUPT) == 1
         assert "not made" in opened.events("journal damaged")[0]["copy"]
+
+
+@pytest.mark.parametrize("whole_file", [False, True])
+async def test_what_cannot_be_read_at_the_start_is_not_cut(whole_file: bool) -> None:
+    """A volume that is away for a moment answers like one with bad sectors; it may have everything."""
+    disk = SimulatedDisk()
+    records = [bytes([n]) * SECTOR for n in range(4)]
+    offsets = await keep(disk, records)
+    if whole_file:
+        disk.fault = lambda operation, path: errno.EIO if operation == "read" and path == FIRST else None
+    else:
+        disk.bad_place = (FIRST, offsets[3] + 100)
+    with Opened(DIRECTORY, disk) as opened:
+        (line,) = opened.events("cannot be read")
+        assert line["segment"] == FIRST.name
+        disk.fault, disk.bad_place = lambda operation, path: None, None
+        assert await opened.journal.append(origin(), b"later", b"later") > offsets[3]
+        assert payloads(opened.journal.reader("all", start=0, wants=everything)) == [*records, b"later"]
+        assert opened.sample(CORRUPT) == 0
 
 
 async def test_a_segment_that_is_gone_is_reported_and_skipped() -> None:
