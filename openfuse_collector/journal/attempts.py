@@ -16,13 +16,14 @@ class Attempts:
         self._log = log
         self._failing: set[str] = set()
 
-    def __call__(self, what: str, step: Callable[[], None]) -> None:
-        """Take a step; `what` names it in the log. An OSError ends here."""
+    def __call__(self, what: str, step: Callable[[], None]) -> bool:
+        """Take a step; `what` names it in the log. An OSError ends here. Tells whether there was none."""
         try:
             step()
         except OSError as error:
             if what not in self._failing:
                 self._log.warning(f"journal cannot {what}", error=str(error))
             self._failing.add(what)
-        else:
-            self._failing.discard(what)
+            return False
+        self._failing.discard(what)
+        return True

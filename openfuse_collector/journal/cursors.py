@@ -99,8 +99,9 @@ class Cursors:
         disk with the first claim, all of it at once."""
         with self._lock:
             self._takes, self._renamed = takes, renamed
+            now = int(self._clock())
             self._cursors = {
-                name: arranged(cursor, takes.get(renamed.get(name, name)), end)
+                name: arranged(cursor, takes.get(renamed.get(name, name)), end, now)
                 for name, cursor in self._cursors.items()
             }
             self._dirty = True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from openfuse_collector.journal.files import Files
 from openfuse_collector.journal.segment import Segment
+from openfuse_collector.telemetry.limited import Limited
 from openfuse_collector.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -25,10 +26,12 @@ class DamageReport:
         """`bound` limits the bytes of all copies together; no copy is made that leaves less than `min_free` on the disk."""
         self._folder = directory / "corrupt"
         self._files = files
-        self._log = log
+        self._log = Limited(log)
         self._bound = bound
         self._min_free = min_free
         self._known: set[int] = set()
+        self._copies: dict[int, str] = {}
+        """Base of a segment -> where its copy is, or why there is none."""
         self._lock = Lock()
         self._count = metrics.counter(
             "openfuse_journal_corrupt_records",
@@ -42,9 +45,12 @@ class DamageReport:
                 return
             self._known.add(start)
             self._count.inc()
-            copy = self._set_aside(segment) if segment else None
+            if segment is not None and segment.base not in self._copies:
+                self._copies[segment.base] = self._set_aside(segment)
+            copy = self._copies[segment.base] if segment else None
         name = segment.path.name if segment else None
         self._log.error(
+            (name or start, reason.partition(":")[0]),
             "journal damaged, continuing behind it",
             segment=name,
             offset=start,
@@ -57,6 +63,7 @@ class DamageReport:
         """The segment is deleted; its damage need not be remembered."""
         with self._lock:
             self._known -= {start for start in self._known if start < segment.end}
+            self._copies.pop(segment.base, None)
 
     def _set_aside(self, segment: Segment) -> str:
         """Copy the segment into `corrupt/`, once; return where to, or why not. Never raises: the copy is a courtesy."""
@@ -82,6 +89,9 @@ class DamageReport:
             try:
                 for at in range(0, segment.size, COPY_CHUNK):
                     self._files.write(sink, [self._files.read(source, at, min(COPY_CHUNK, segment.size - at))])
+            except OSError:
+                self._files.remove(target)  # the next would pass for a whole one
+                raise
             finally:
                 self._files.close(sink)
         finally:

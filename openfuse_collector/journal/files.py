@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from openfuse_collector.open_files import is_named
+
 IOV_MAX = 1024
 """Buffers one writev takes on Linux and macOS."""
 
@@ -63,8 +65,8 @@ class Files(Protocol):
         """Make creations, renames and removals in a directory durable."""
         ...
 
-    def named(self, handle: int) -> bool:
-        """Whether the file still has a name: what is in one without is lost when it is closed."""
+    def named(self, handle: int, path: Path) -> bool:
+        """Whether `path` still names the file: a restart finds what is in it nowhere else."""
         ...
 
     def close(self, handle: int) -> None:
@@ -145,8 +147,8 @@ class OsFiles:
         finally:
             os.close(handle)
 
-    def named(self, handle: int) -> bool:
-        return os.fstat(handle).st_nlink > 0
+    def named(self, handle: int, path: Path) -> bool:
+        return is_named(path, os.fstat(handle))
 
     def close(self, handle: int) -> None:
         os.close(handle)

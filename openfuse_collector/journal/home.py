@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from openfuse_collector.journal.errors import JournalLocked
 from openfuse_collector.journal.files import Files, write_whole
-from openfuse_collector.journal.recovery import INSTANCE, instance_id, take_lock
+from openfuse_collector.journal.recovery import INSTANCE, LOCK, instance_id, take_lock
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -28,11 +28,11 @@ class Home:
             raise
 
     def keep(self) -> bool:
-        """Make the directory anew when somebody has removed it; tells whether that was so. Raises OSError.
+        """Make the directory anew when somebody has removed or moved it; tells whether that was so. Raises OSError.
 
-        A process can go on writing to files that have no name any more, and would acknowledge what no restart finds.
+        A process can go on writing to files that have no name any more, or another one, and would acknowledge what no restart finds.
         """
-        if self._lock is None or self._files.named(self._lock):
+        if self._lock is None or self._files.named(self._lock, self._directory / LOCK):
             return False
         self._files.make_directory(self._directory)
         try:
@@ -47,7 +47,7 @@ class Home:
         self.leave()
         self._lock = lock
         self._log.error(
-            "the journal's directory was removed while in use and is made anew; what was in it and not stored yet is gone with it",
+            "the journal's directory was removed while in use, or moved, and is made anew; what it held and was not stored is gone with it",
             directory=str(self._directory),
         )
         return True

@@ -213,20 +213,16 @@ class Journal:
             reader.close()
         if not self._closed:
             self._closed = True
-            self._attempt("keep the cursors", self._cursors.save)
+            if self._attempt("make its directory anew", self._keep_home):
+                self._attempt("keep the cursors", self._cursors.save)
             self._log.close()
             self._home.leave()
 
     def tidy(self) -> None:
         """Housekeeping, about once a second: cursors to disk, passed segments off it, free space and gauges measured."""
         with self._troubles.asking_the_disk(), self._io:
-            self._attempt("give up what was left behind", self._orphans.give_up)
-            self._attempt("keep the cursors", self._cursors.save)
-            self._attempt("write", self._probe)
-            self._attempt("seal the last segment", self._seal)
-            self._attempt("delete passed segments", lambda: self._passed.remove(self._cursors.low_water()))
-            self._attempt("measure free space", self._bounds.refresh)
-            self._attempt("give up what is beyond a quota", self._enforce)  # last: what nobody needs may have made room
+            if self._attempt("make its directory anew", self._keep_home):
+                self._keep_house()
         self._troubles.judge(self._writer.failing or self._bounds.refusal(ORDINARY, 0))
         self._figures.bytes.set(self._log.size)
         for name in list(self._readers):
@@ -235,8 +231,7 @@ class Journal:
     def _write(self, batch: Sequence[Pending], size: int) -> Sequence[int]:
         """Make a batch durable and show it to the readers. Raises OSError. On the writer's thread."""
         with self._troubles.asking_the_disk(), self._io:
-            if self._home.keep():
-                self._cursors.save(anew=True)
+            self._keep_home()
             offset = self._log.prepare(size)
             parts: list[bytes] = []
             entries: list[tuple[Item, int]] = []
@@ -253,6 +248,20 @@ class Journal:
         self._figures.written(len(batch), size)
         self._figures.bytes.set(self._log.size)
         return [item.position for item, _ in entries]
+
+    def _keep_house(self) -> None:
+        self._attempt("give up what was left behind", self._orphans.give_up)
+        self._attempt("keep the cursors", self._cursors.save)
+        self._attempt("write", self._probe)
+        self._attempt("seal the last segment", self._seal)
+        self._attempt("delete passed segments", lambda: self._passed.remove(self._cursors.low_water()))
+        self._attempt("measure free space", self._bounds.refresh)
+        self._attempt("give up what is beyond a quota", self._enforce)  # last: what nobody needs may have made room
+
+    def _keep_home(self) -> None:
+        """Without a directory of our own nothing can be measured, and what is in its place is not ours to change."""
+        if self._home.keep():
+            self._cursors.save(anew=True)
 
     def _commit(self, name: str, offset: int) -> None:
         crash_point("journal.cursor.before")

@@ -73,7 +73,7 @@ class SegmentedLog:
         """
         last = self._segments[-1] if self._segments else None
         full = last is not None and last.size > 0 and last.size + size > self._segment_size
-        gone = self._handle is not None and not self._files.named(self._handle)
+        gone = last is not None and self._handle is not None and not self._files.named(self._handle, last.path)
         if full or gone or not self._trusted:
             self.roll(self._end)
         return self._end

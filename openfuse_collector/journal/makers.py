@@ -17,7 +17,7 @@ class Cursor(msgspec.Struct, omit_defaults=True):
 
     offset: int
     claimed: int
-    """Epoch seconds at which a pipeline last held this cursor."""
+    """Epoch seconds at which a pipeline last held this cursor, or at which there was none any more for the first time."""
     takes: list[str] | None = None
     """Makers of the requests the pipeline takes, see `made_by`; None where that is not known."""
     left: dict[str, int] = {}
@@ -40,13 +40,15 @@ def still_due(left: Mapping[str, int], origin: Origin, offset: int) -> bool:
     return offset < left.get(made_by(origin.signal, origin.receiver), left.get(ANYBODY, 0))
 
 
-def arranged(cursor: Cursor, takes: Collection[str] | None, end: int) -> Cursor:
+def arranged(cursor: Cursor, takes: Collection[str] | None, end: int, now: int) -> Cursor:
     """A cursor of a log that goes to `end`, when its pipeline takes requests of these makers; None where there is no such pipeline.
 
-    It keeps its place, and in `left` what it took before.
+    It keeps its place, and in `left` what it took before. Where its pipeline is gone since the last start, its time begins `now`
+    (epoch seconds): while the collector was stopped nobody could come back for it.
     """
     left = {maker: until for maker, until in _left(cursor, takes, end).items() if until > cursor.offset}
-    return msgspec.structs.replace(cursor, takes=sorted(takes or ()), left=left)
+    claimed = now if takes is None and cursor.takes != [] else cursor.claimed
+    return msgspec.structs.replace(cursor, takes=sorted(takes or ()), left=left, claimed=claimed)
 
 
 def _left(cursor: Cursor, takes: Collection[str] | None, end: int) -> dict[str, int]:

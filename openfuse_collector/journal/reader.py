@@ -195,9 +195,10 @@ class Reader:
                 return None, segment.end
             found = file.stretch(self.position, segment.end)
             return self._item(file, found), found.end
-        except OSError as error:  # out of file handles, a detached volume: the data may well be there
+        except (OSError, MemoryError) as error:  # out of file handles, a detached volume: the data may well be there
+            trouble = str(error) or type(error).__name__
             self._source.log_seldom.warning(
-                "unreadable", "journal cannot be read, trying again", offset=self.position, error=str(error)
+                "unreadable", "journal cannot be read, trying again", offset=self.position, error=trouble
             )
             return None
 
@@ -227,6 +228,8 @@ class Reader:
             if not self._own(origin):
                 return None
             data = self._source.decode(origin, payload)
+        except MemoryError:
+            raise
         except Exception as error:  # whole, yet written by another version or in a way our decoder refuses
             self._source.damage.report(file.segment, found.start, found.end, f"decoding: {error}")
             return None

@@ -71,20 +71,21 @@ def recover(
     No offset is given out twice: where the `highest` cursor is behind the end, records that were read and finished are gone.
     """
     segments = find_segments(directory, files)
-    if segments:
-        check_last(segments[-1], files, damage, log, fsync=config.fsync)
+    readable = not segments or check_last(segments[-1], files, damage, log, fsync=config.fsync)
     found = SegmentedLog(
         directory, files, segments, segment_size=config.segment_size, fsync=config.fsync, synced=synced
     )
     if highest > found.end:
         log.warning("journal ends before a cursor, continuing there", end=found.end, cursor=highest)
-    if highest > found.end or not found.segments:
+    if highest > found.end or not found.segments or not readable:
         found.roll(max(found.end, highest))
     return found
 
 
-def check_last(segment: Segment, files: Files, damage: DamageReport, log: BoundLogger, *, fsync: bool) -> None:
+def check_last(segment: Segment, files: Files, damage: DamageReport, log: BoundLogger, *, fsync: bool) -> bool:
     """Verify the last segment and cut what does not end in a whole record: a write that was under way when the power went.
+
+    False where the disk cannot read all of it: then nothing is cut and nothing may be added, for it may have been a passing trouble.
 
     What remains is synced, for some of it may have been in memory only: a reader must not act on a record that a second power
     cut would replace by another one. Raises OSError.
@@ -99,6 +100,9 @@ def check_last(segment: Segment, files: Files, damage: DamageReport, log: BoundL
                 whole_end = stretch.end
     finally:
         file.close()
+    if file.unreadable:
+        log.error("journal: its last file cannot be read, continuing in a new one", segment=segment.path.name)
+        return False
     for stretch in damaged:
         if stretch.start < whole_end:
             damage.report(segment, stretch.start, stretch.end, "checksum")
@@ -118,3 +122,4 @@ def check_last(segment: Segment, files: Files, damage: DamageReport, log: BoundL
         finally:
             files.close(handle)
         files.sync_directory(segment.path.parent)
+    return True

@@ -66,6 +66,8 @@ class SegmentReader:
 
     def __init__(self, files: Files, segment: Segment) -> None:
         self.segment = segment
+        self.unreadable = False
+        """Whether the disk refused to read some of it: what passes for damaged may be whole."""
         self._files = files
         self._handle = files.open(segment.path)
         self._window = b""
@@ -145,6 +147,7 @@ class SegmentReader:
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
+            self.unreadable = True
             content = b"".join(self._sector(at + done, min(SECTOR, size - done)) for done in range(0, size, SECTOR))
         return content.ljust(size, b"\0")
 

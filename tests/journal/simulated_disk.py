@@ -137,9 +137,9 @@ class SimulatedDisk:
             self._locks.add(path)
             return self._handle(path, Inode())
 
-    def named(self, handle: int) -> bool:
+    def named(self, handle: int, path: Path) -> bool:
         with self._mutex:
-            path, inode = self._handles[handle]
+            _, inode = self._handles[handle]
             return path in self._locks or self._directories[path.parent].names.get(path.name) is inode
 
     def create(self, path: Path) -> int:

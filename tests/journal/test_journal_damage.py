@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from journal_kit import DIRECTORY, Opened, drain, everything, origin, payloads
 from simulated_disk import SimulatedDisk
 
 from openfuse_collector.journal.record import HEADER_SIZE, MAGIC, encode_head, encode_origin
-from openfuse_collector.journal.segment import CHUNK, Segment, SegmentReader, segment_name
+from openfuse_collector.journal.segment import CHUNK, SECTOR, Segment, SegmentReader, segment_name
 
 FIRST = DIRECTORY / segment_name(0)
 ENCODED = encode_origin(origin())
@@ -166,6 +167,25 @@ async def test_unreadable_sectors_cost_only_the_records_in_them() -> None:
         assert "not made" in opened.events("journal damaged")[0]["copy"]
 
 
+@pytest.mark.parametrize("whole_file", [False, True])
+async def test_what_cannot_be_read_at_the_start_is_not_cut(whole_file: bool) -> None:
+    """A volume that is away for a moment answers like one with bad sectors; it may have everything."""
+    disk = SimulatedDisk()
+    records = [bytes([n]) * SECTOR for n in range(4)]
+    offsets = await keep(disk, records)
+    if whole_file:
+        disk.fault = lambda operation, path: errno.EIO if operation == "read" and path == FIRST else None
+    else:
+        disk.bad_place = (FIRST, offsets[3] + 100)
+    with Opened(DIRECTORY, disk) as opened:
+        (line,) = opened.events("cannot be read")
+        assert line["segment"] == FIRST.name
+        disk.fault, disk.bad_place = lambda operation, path: None, None
+        assert await opened.journal.append(origin(), b"later", b"later") > offsets[3]
+        assert payloads(opened.journal.reader("all", start=0, wants=everything)) == [*records, b"later"]
+        assert opened.sample(CORRUPT) == 0
+
+
 async def test_a_segment_that_is_gone_is_reported_and_skipped() -> None:
     disk = SimulatedDisk()
     records = [bytes([n]) * 100 for n in range(9)]
@@ -190,6 +210,32 @@ async def test_a_payload_that_cannot_be_decoded_is_reported_and_skipped() -> Non
     with Opened(DIRECTORY, disk, decode=decode) as opened:
         assert payloads(opened.journal.reader("all", start=None, wants=everything)) == [b"one", b"two"]
         assert opened.events("journal damaged")[0]["reason"] == "decoding: not today"
+
+
+async def test_much_damage_in_a_file_is_one_line() -> None:
+    """A version that reads none of the records must not fill the log with them."""
+
+    def decode(_: object, payload: bytes) -> bytes:
+        raise ValueError(payload)
+
+    disk = SimulatedDisk()
+    await keep(disk, [b"%d" % number for number in range(100)])
+    with Opened(DIRECTORY, disk, decode=decode) as opened:
+        assert payloads(opened.journal.reader("all", start=None, wants=everything)) == []
+        assert opened.sample(CORRUPT) == 100
+        assert len(opened.events("journal damaged")) == 1
+
+
+async def test_a_copy_that_could_not_be_made_is_not_named_as_one() -> None:
+    disk = SimulatedDisk()
+    offsets = await keep(disk, [bytes([n]) * 300 for n in range(6)])
+    for at in (offsets[1], offsets[3]):
+        disk.overwrite(FIRST, flip(disk.content(FIRST), at - 1, 0))
+    disk.fault = lambda operation, path: errno.EIO if operation == "write" and path.parent.name == "corrupt" else None
+    with Opened(DIRECTORY, disk) as opened:
+        assert len(payloads(opened.journal.reader("all", start=0, wants=everything))) == 4
+        assert opened.sample(CORRUPT) == 2
+        assert not disk.sizes(DIRECTORY / "corrupt")
 
 
 async def test_two_pipelines_report_one_damage_once() -> None:

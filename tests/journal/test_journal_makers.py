@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 from zlib import crc32
 
@@ -143,6 +144,24 @@ async def test_what_is_given_up_in_the_end_is_counted(
         assert run.opened.sample("openfuse_journal_bytes") < 1000
     with Run(disk, {"traces": ["otlp", "otlp/eu"]}, clock) as run:
         assert run.opened.events(WAITS) == []
+
+
+async def test_what_is_left_waits_from_the_first_start_without_its_pipeline_on(disk: SimulatedDisk) -> None:
+    """However long the collector had been stopped before: nobody could have known."""
+    clock = Clock()
+    await leave_a_backlog(disk, clock)
+    clock.now += 72 * HOUR
+    for hours in (1, 22):
+        with Run(disk, {"traces": ["otlp"]}, clock) as run:
+            (line,) = run.opened.events(WAITS)
+            assert datetime.fromisoformat(line["kept_until"]).timestamp() > clock.now
+            clock.now += hours * HOUR
+            run.opened.journal.tidy()
+            assert run.opened.events("given up") == []
+    with Run(disk, {"traces": ["otlp"]}, clock) as run:
+        clock.now += 2 * HOUR
+        run.opened.journal.tidy()
+        assert len(run.opened.events("journal cursor given up")) == 1
 
 
 async def test_a_pipeline_gets_what_was_accepted_for_it_before_its_receiver_was_taken_out(disk: SimulatedDisk) -> None:

@@ -221,6 +221,23 @@ async def test_a_disk_that_cannot_be_read_for_a_while_is_asked_again() -> None:
         assert opened.sample("openfuse_journal_corrupt_records_total") == 0
 
 
+async def test_what_there_is_no_memory_for_is_read_again() -> None:
+    """It was acknowledged, and there is nothing wrong with it."""
+    short = [b"b", b"b", b"c"]
+
+    def decode(origin: Origin, payload: bytes) -> bytes:
+        if short and short[0] == payload:
+            raise MemoryError(short.pop(0))
+        return payload
+
+    with Opened(DIRECTORY, SimulatedDisk(), cache_size=0, decode=decode) as opened:
+        reader = opened.journal.reader("all", start=None, wants=everything)
+        await fill(opened, b"a", b"b", b"c")
+        assert [item.data for _ in range(4) for item in reader.take(1000, 1 << 30, 0, 0, one)[0]] == [b"a", b"b", b"c"]
+        assert opened.sample("openfuse_journal_corrupt_records_total") == 0
+        assert opened.events("cannot be read, trying again")
+
+
 async def test_a_reader_at_the_end_holds_no_file() -> None:
     """What was deleted would stay on the disk, and the last it read in memory."""
     disk = SimulatedDisk()
