@@ -112,6 +112,7 @@ class Service:
         """Start, wait for a signal, stop. Raises CollectorError when something cannot start; whatever had started is stopped then."""
         began = time.monotonic()
         stop = _signals()
+        self._reload_on_hangup()
         crash_points.check()
         journal = Journal.open(journal_config(self._config), self._metrics, self._log, decode=decode, files=disk())
         self._instance = journal.instance
@@ -169,14 +170,15 @@ class Service:
             raise CollectorError(
                 "receivers::langfuse: set its endpoint, or configure receivers::otlp::protocols::http to serve it"
             )
-        self._reload_on_hangup()
         gc.freeze()
         gc.enable()
         gc.set_threshold(*GC_THRESHOLD)
         self._health.set(ready=True)
 
     def _reload_on_hangup(self) -> None:
-        """SIGHUP makes extensions that can read their files again do so."""
+        """SIGHUP makes extensions that can read their files again do so, from the beginning: whoever sends it does not know how long a
+        start takes, and it would end the process.
+        """
 
         def reload() -> None:
             for extension in self._extensions.values():
