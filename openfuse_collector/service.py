@@ -112,6 +112,7 @@ class Service:
         """Start, wait for a signal, stop. Raises CollectorError when something cannot start; whatever had started is stopped then."""
         began = time.monotonic()
         stop = _signals()
+        self._reload_on_hangup()
         crash_points.check()
         journal = Journal.open(journal_config(self._config), self._metrics, self._log, decode=decode, files=disk())
         self._instance = journal.instance
@@ -164,7 +165,6 @@ class Service:
     async def _start(self, graph: Graph) -> None:
         for extension in self._extensions.values():
             await extension.start()
-        self._reload_on_hangup()
         await graph.start()
         if self._http_port.take():
             raise CollectorError(
@@ -176,7 +176,8 @@ class Service:
         self._health.set(ready=True)
 
     def _reload_on_hangup(self) -> None:
-        """SIGHUP makes extensions that can read their files again do so."""
+        """SIGHUP makes extensions that can read their files again do so, also while they start: whoever sends it does not know how long
+        that takes."""
 
         def reload() -> None:
             for extension in self._extensions.values():

@@ -18,7 +18,7 @@ def run(sources: tuple[str, ...], sets: tuple[str, ...]) -> None:
 
     Without --config: OTLP on localhost:4317 and 4318, traces in ./openfuse.db.
     """
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload: a start reads every file anyway
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     gc.disable()  # what is imported stays; looking for garbage among it is a tenth of the start. The service turns it on again
     config = load_config(sources, sets)
     from openfuse_collector import service  # the whole machine: nothing to import for a wrong configuration

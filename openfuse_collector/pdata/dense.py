@@ -24,7 +24,9 @@ MOST_GROUPS = 100_000
 MOST_FIELDS = 5_000_000
 """Length-delimited fields of protobuf; an attribute takes four. They become about 60 bytes each."""
 MOST_VALUES = 8_000_000
-"""Values of JSON, about; they become about 36 bytes each."""
+"""Values of JSON, about; they become about 36 bytes each,"""
+MOST_CONTAINERS = 2_000_000
+"""but objects and lists 80, be they empty, and everything that looks for garbage has to look at each of them."""
 
 _DEEPEST = 100
 """Levels that are looked into: beyond, no parser takes the message."""
@@ -56,8 +58,13 @@ def check_protobuf(body: bytes, form: Form) -> None:
 
 def check_json(body: bytes) -> None:
     """Before it is parsed. Raises TooManyError."""
-    if len(body) > SMALL and _values(body) > MOST_VALUES and _values(_STRING.sub(b'""', body)) > MOST_VALUES:
-        raise TooManyError(MOST_VALUES, "JSON values")
+    if len(body) > SMALL:
+        for count, most, what in (
+            (_values, MOST_VALUES, "values"),
+            (_containers, MOST_CONTAINERS, "objects and lists"),
+        ):
+            if count(body) > most and count(_STRING.sub(b'""', body)) > most:
+                raise TooManyError(most, f"JSON {what}")
 
 
 def _may_have(fields: int, body: bytes) -> bool:
@@ -105,4 +112,8 @@ def _walk(body: bytes, shape: Shape, *, items: bool) -> Iterator[Shape | None]:
 
 def _values(text: bytes) -> int:
     """About how many there are: objects, lists, strings, and what commas divide."""
-    return text.count(b"{") + text.count(b"[") + text.count(b",") + text.count(b'"') // 2
+    return _containers(text) + text.count(b",") + text.count(b'"') // 2
+
+
+def _containers(text: bytes) -> int:
+    return text.count(b"{") + text.count(b"[")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,6 +28,9 @@ def configure_logs(
 ) -> structlog.stdlib.BoundLogger:
     """Set structlog up for this process and return the root logger. Warnings of the libraries we use come out in the same form."""
     threshold = LEVELS[level]
+    os.environ.setdefault(
+        "GRPC_VERBOSITY", "ERROR"
+    )  # its own lines, one for each bad handshake, have a form of their own
     render: structlog.typing.Processor
     if encoding == "json":
         render = structlog.processors.JSONRenderer()

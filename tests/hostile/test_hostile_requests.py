@@ -231,7 +231,8 @@ def numbers_beyond() -> bytes:
 HOSTILE: dict[str, tuple[str, str, Callable[[], bytes], set[int]]] = {
     "JSON nested 40 deep": ("/v1/traces", JSON, lambda: deep_json(40), {200}),
     "JSON nested 100,000 deep": ("/v1/traces", JSON, lambda: deep_json(100_000), {400, 200}),
-    "brackets": ("/v1/traces", JSON, lambda: b"[" * 4_000_000, {400}),
+    "brackets": ("/v1/traces", JSON, lambda: b"[" * 4_000_000, {413}),
+    "two million empty lists": (INGESTION, JSON, lambda: envelope('{"id":"l","input":[' + "[]," * 2_000_000 + "[]]}"), {400}),
     "ingestion nested 100,000 deep": (INGESTION, JSON, lambda: envelope('{"id":"d","input":' + "[" * 100_000 + "]" * 100_000 + "}"), {207}),
     "ingestion nested 500 deep": (INGESTION, JSON, lambda: envelope('{"id":"d5","input":' + "[" * 500 + "]" * 500 + "}"), {207}),
     "a key of 4 MiB": (INGESTION, JSON, lambda: envelope(f'{{"id":"k","metadata":{{"{"k" * 4 * MIB}":1}}}}'), {207}),

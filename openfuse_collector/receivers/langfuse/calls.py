@@ -12,6 +12,7 @@ import msgspec
 from openfuse_collector.auth import Scope
 from openfuse_collector.events.depth import is_deep, may_be_deep
 from openfuse_collector.events.text import cleaned, parse_json
+from openfuse_collector.pdata.dense import check_json
 from openfuse_collector.pdata.errors import BadDataError
 from openfuse_collector.receivers.langfuse.deprecated import legacy_event
 from openfuse_collector.receivers.langfuse.failures import AnswerError, invalid_request, unfit
@@ -55,7 +56,7 @@ class Judged(NamedTuple):
 
 
 Read = Callable[[bytes, Context], Judged]
-"""Raises BadDataError and AnswerError when nothing of the call can be taken."""
+"""Raises BadDataError, TooManyError and AnswerError when nothing of the call can be taken."""
 
 
 def ingestion(body: bytes, context: Context) -> Judged:
@@ -83,11 +84,12 @@ def deprecated(method: str, resource: str) -> Read:
 
 
 def parse_body(body: bytes) -> Any:
-    """The JSON value of a body, what is nested too deeply in it as text. Raises BadDataError.
+    """The JSON value of a body, what is nested too deeply in it as text. Raises BadDataError, TooManyError.
 
     JavaScript writes lone surrogates and numbers beyond what a double holds; bodies with such a thing take the slow way,
     on which text is made storable.
     """
+    check_json(body)
     try:
         value = _decode(body)
         if not (may_be_deep(body) and is_deep(value)):

@@ -17,6 +17,7 @@ from openfuse_collector.config.types import Secret, Size
 from openfuse_collector.errors import OverloadError, PermanentError, RetryableError
 from openfuse_collector.extensions.api_keys.config import ApiKeysConfig, KeyConfig, ProjectConfig
 from openfuse_collector.extensions.api_keys.extension import ApiKeys
+from openfuse_collector.pdata.dense import MOST_CONTAINERS
 from openfuse_collector.signals import Signal
 from tests.builders import settings
 
@@ -72,6 +73,17 @@ async def test_an_id_as_long_as_a_body_stays_out_of_the_log(running: Running) ->
     assert len(answer.body["errors"][0]["id"]) == 500_000
     [line] = [line for line in lines if line["event"] == "events rejected"]
     assert 1000 < len(str(line)) < 4000
+
+
+async def test_what_would_become_many_times_its_size(running: Running) -> None:
+    """Text may hold as many brackets as it likes."""
+    wrapped = b'{"batch":[{"id":"e1","type":"trace-create","timestamp":"%b","body":{"id":"t","input":%b}}]}'
+    lists = b"[" + b",".join([b"[]"] * MOST_CONTAINERS) + b"]"
+    answer = await running.call("POST", f"{API}/ingestion", wrapped % (NOW.encode(), lists))
+    assert answer.status == 400 and "more than 2,000,000 JSON objects and lists" in answer.body["errors"][0]
+    assert running.intake.kept == []
+    answer = await running.call("POST", f"{API}/ingestion", wrapped % (NOW.encode(), b'"%b"' % lists))
+    assert answer.body["successes"] == [{"id": "e1", "status": 201}]
 
 
 async def test_an_empty_batch_keeps_nothing(running: Running) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -44,6 +46,7 @@ from openfuse_collector.receivers.otlp.config import (
     TlsConfig,
 )
 from tests.builders import settings
+from tests.collector_process import CollectorProcess
 
 every_encoding = pytest.mark.parametrize("way", PLAIN_WAYS, ids=str)
 
@@ -261,3 +264,19 @@ def test_both_protocols_run_on_uvloop() -> None:
         return [kept.items for kept in running.intake.kept]
 
     assert uvloop.run(round_trips()) == [2] * len(WAYS) + [20]
+
+
+def test_handshakes_that_fail_leave_the_log_in_its_form(certificate: TlsConfig, tmp_path: Path) -> None:
+    tls = {"cert_file": certificate.cert_file, "key_file": certificate.key_file}
+    sets = {f"receivers.otlp.protocols.grpc.tls.{key}": path for key, path in tls.items()}
+    collector = CollectorProcess(tmp_path, {**sets, "service.telemetry.logs.encoding": "json"}).start()
+    try:
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", collector.grpc_port), timeout=60) as client:
+                client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                while client.recv(1000):
+                    pass
+        assert collector.stop() == 0
+    finally:
+        collector.kill()
+    assert [json.loads(line)["event"] for line in collector.log.splitlines()][-1] == "stopped"
