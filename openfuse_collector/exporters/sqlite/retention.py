@@ -118,14 +118,17 @@ class Expiry:
         """In as many transactions as it takes; gives control back after each."""
         waiting = list(entities)
         while waiting:
+            gone = Removed()
             with reading(self._connection) if self._dry_run else writing(self._connection, self._patience):
                 turn = Turn(self._connection)
                 while waiting and turn.lasts:
-                    turn.count(self._forget_one(waiting.pop(), limit))
+                    turn.count(self._forget_one(waiting.pop(), limit, gone))
+            self.removed.entities.update(gone.entities)
+            self.removed.rows.update(gone.rows)
             yield
 
-    def _forget_one(self, entity: Entity, limit: Limit) -> int:
-        """The number of raw events it had, if it has expired."""
+    def _forget_one(self, entity: Entity, limit: Limit, gone: Removed) -> int:
+        """The number of raw events it had, if it has expired; `gone` is what the transaction removes."""
         name = (entity_key(entity), *entity)
         newest, events = self._connection.execute(_NEWEST, name).fetchone()
         has_news = newest is None or newest >= limit.cutoff
@@ -133,10 +136,10 @@ class Expiry:
             self._seen.add(name[0])
         if has_news:
             return 1
-        self.removed.entities[entity.type] += 1
-        self.removed.rows["raw_events"] += events
+        gone.entities[entity.type] += 1
+        gone.rows["raw_events"] += events
         if entity.type in PROJECTIONS:
-            self.removed.rows[PROJECTIONS[entity.type]] += self._row(entity)
+            gone.rows[PROJECTIONS[entity.type]] += self._row(entity)
         if not self._dry_run:
             self._connection.execute(_FORGET, name)
         return int(events)
