@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 from typing import NamedTuple
 
@@ -101,6 +101,15 @@ class Accumulator:
         # Highest mapping first: what it supersedes is then recognised instead of replaced.
         for event in sorted(first.values(), key=_mapping, reverse=True):
             accumulator.apply(event)
+        return accumulator
+
+    @classmethod
+    def read(cls, history: Callable[[], Iterable[Event]]) -> Accumulator:
+        """`of`, without holding the events of a long history: once over it, as a rule, and twice where `of` must have them in its order."""
+        accumulator = cls()
+        for event in history():
+            if event.type == UNREADABLE or accumulator.apply(event) is Outcome.REFOLD:
+                return cls.of(history())
         return accumulator
 
     def apply(self, event: Event) -> Outcome:

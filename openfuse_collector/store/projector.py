@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -18,11 +18,11 @@ from openfuse_collector.store.horizon import OPEN, Horizons, record_within
 from openfuse_collector.store.present import Folded, Presence, Present, filled
 from openfuse_collector.store.sightings import Sightings
 
-History = Callable[[Sequence[Entity]], Mapping[Entity, Sequence[Event]]]
-"""Asks the store for all raw events of some entities; entities it does not know are absent from the answer.
+Histories = Mapping[Entity, Iterable[Event]]
+"""All raw events of entities, in no particular order. A store may read them as they are gone over: a sender decides how many there are."""
 
-A store may read those of each entity when it is asked for them: together they may be more than memory holds.
-"""
+History = Callable[[Sequence[Entity]], Histories]
+"""Asks the store for all raw events of some entities; entities it does not know are absent from the answer."""
 
 _Known = tuple[Accumulator, Present | None, int]
 """What is remembered of an entity: its state, what the store has of it, and the bytes that takes."""
@@ -115,9 +115,7 @@ class Projector:
                 self._sightings.is_news(event)
         return [*events, *filter(self._sightings.is_news, announced)]
 
-    def refold(
-        self, entities: Iterable[Entity], stored: Mapping[Entity, Sequence[Event]], present: Mapping[Entity, Present]
-    ) -> Changes:
+    def refold(self, entities: Iterable[Entity], stored: Histories, present: Mapping[Entity, Present]) -> Changes:
         """Make the rows of entities again from what the store has just answered, whatever is remembered. Raises as `apply` does."""
         groups: dict[Entity, list[Event]] = {entity: [] for entity in entities if entity in stored}
         for entity in groups:
@@ -135,7 +133,7 @@ class Projector:
     def _fold_all(
         self,
         groups: Mapping[Entity, list[Event]],
-        stored: Mapping[Entity, Sequence[Event]],
+        stored: Histories,
         present: Mapping[Entity, Present],
     ) -> Changes:
         changes = Changes()
@@ -161,12 +159,12 @@ class Projector:
         self,
         entity: Entity,
         group: list[Event],
-        stored: Mapping[Entity, Sequence[Event]],
+        stored: Histories,
         rows: Mapping[Entity, Present],
         changes: Changes,
     ) -> None:
         taken = self._take(entity)
-        accumulator, present = taken or (Accumulator.of(_events_of(entity, stored)), rows.get(entity))
+        accumulator, present = taken or (Accumulator.read(lambda: _events_of(entity, stored)), rows.get(entity))
         refold, changed = False, taken is None and self._presence is not None
         # Id -> when it was received: what makes a refold necessary is not in the accumulator.
         added: dict[str, int] = {}
@@ -241,9 +239,9 @@ class Projector:
             self._bytes += self._known[entity][2]
 
 
-def _events_of(entity: Entity, stored: Mapping[Entity, Sequence[Event]]) -> Sequence[Event]:
+def _events_of(entity: Entity, stored: Histories) -> Iterator[Event]:
     try:
-        return stored.get(entity, ())
+        yield from stored.get(entity, ())
     except Exception as error:
         raise _StoreFailed(error) from error
 

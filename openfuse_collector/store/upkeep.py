@@ -50,24 +50,26 @@ class Upkeep:
         """One pass. Whatever becomes of it, the thread goes on: the store itself may be what cannot be had at the moment."""
         try:
             with closing(self._operations()) as store:
-                self._tell(self._pass(store))
+                self._pass(store)
         except CollectorError as error:
             self._log.warning("retention did not work this time", error=str(error))
         except Exception:
             self._log.exception("retention failed unexpectedly, will be tried again")
 
-    def _pass(self, store: Operations) -> Removed:
-        """What was removed. Raises CollectorError."""
+    def _pass(self, store: Operations) -> None:
+        """Raises CollectorError; what was removed until then is told."""
         try:
             store.check()
             expiry = store.expiry(dry_run=False)
-            with store.changing("retention"):
-                for _ in expiry.expire(self._retention, epoch_millis()):
-                    if self._stop.is_set():
-                        break
+            try:
+                with store.changing("retention"):
+                    for _ in expiry.expire(self._retention, epoch_millis()):
+                        if self._stop.is_set():
+                            break
+            finally:
+                self._tell(expiry.removed)
         except store.failures as error:
             raise CollectorError(store.explain(error)) from error
-        return expiry.removed
 
     def _tell(self, removed: Removed) -> None:
         for table, rows in removed.rows.items():

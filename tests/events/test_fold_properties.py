@@ -71,6 +71,22 @@ def test_any_order_and_any_restart_gives_the_row_of_the_plain_fold(history: list
 
 
 @CHECKS
+@given(history=histories(), unreadable=st.booleans())
+def test_a_history_may_be_folded_as_it_is_read(history: list[Event], unreadable: bool) -> None:
+    kind = history[0].entity.type if history else "trace"
+    if unreadable:
+        history.insert(len(history) // 2, decode_envelope(ENTITIES[kind], "", 13))
+    assert folded(Accumulator.read(lambda: iter(history))) == folded(Accumulator.of(history))
+
+
+def folded(accumulator: Accumulator) -> object:
+    try:
+        return accumulator.record(), accumulator.extent, accumulator.generation()
+    except ValueError as error:
+        return str(error)
+
+
+@CHECKS
 @given(history=histories("trace"))
 @example(history=[NAMED_BELOW_THE_ROOT, CLEARED])
 def test_user_and_session_are_the_last_ones_stated_null_included_else_the_last_of_otherwise(

@@ -67,6 +67,17 @@ def test_values_in_the_report(sqlite: SqliteKit) -> None:
     assert any('"something else that is much long' in line for line in lines)
 
 
+@pytest.mark.parametrize("command", ["verify", "rebuild"])
+def test_an_id_cannot_drive_the_terminal(sqlite: SqliteKit, command: str) -> None:
+    store(sqlite, [said(f"{name}\x1b]0;owned\x07\u202e") for name in ("changed", "without-row", "unreadable")])
+    sqlite.tamper("UPDATE traces SET name = 'x' WHERE id LIKE 'changed%'")
+    sqlite.tamper("DELETE FROM traces WHERE id LIKE 'without%'")
+    sqlite.tamper("UPDATE raw_events SET body = '' WHERE entity_id LIKE 'unreadable%'")
+    said_of_it = call(sqlite, command).stdout
+    assert "unreadable\N{REPLACEMENT CHARACTER}]0;owned" in said_of_it
+    assert not {"\x1b", "\x07", "\u202e"} & set(said_of_it)
+
+
 def test_rebuild(kit: StoreKit) -> None:
     store(kit, conversation("t1"), conversation("t2"))
     damage(kit)

@@ -140,6 +140,20 @@ def test_raw_events_tombstones_and_spans_go_too(sqlite: SqliteKit) -> None:
     assert raw_entities(sqlite) == set()
 
 
+def test_what_goes_on_for_ever_is_looked_at_once(sqlite: SqliteKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender may give everything one trace id. Its events never expire, and are on every page."""
+    monkeypatch.setattr(sqlite_retention, "PAGE", 3)
+    store(sqlite, [said("t1", at=number) for number in range(20)] + [said("t1", at=20 * DAY), said("t2")])
+    looks: list[str] = []
+    with closing(sqlite.operations()) as operations:
+        made = operations.expiry(dry_run=False)
+        made._connection.set_trace_callback(lambda sql: looks.append(sql) if "max(ingested_at)" in sql else None)  # type: ignore[attr-defined]
+        list(made.expire(MONTH, NOW + 31 * DAY))
+    assert dict(+made.removed.entities) == {"trace": 1}
+    assert len(looks) == 2
+    assert_clean(sqlite, {"t1"})
+
+
 def test_small_transactions_and_pages_miss_nothing(sqlite: SqliteKit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_retention, "PAGE", 3)
     old = [said(f"o{number}", "observation", at=number % 5, traceId="t") for number in range(40)]

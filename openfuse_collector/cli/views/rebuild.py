@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from openfuse_collector.cli.views.counted import counted
+from openfuse_collector.cli.views.format import clean
 from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.store.rebuild import PICO, Report
 from openfuse_collector.telemetry.limited import Seldom
@@ -96,4 +97,4 @@ def failure_lines(report: Report, what: str) -> Iterator[str]:
     """The first entities that could not be dealt with; `what` says what became of them."""
     if report.failed:
         yield f"\n{report.failed:,} {what}:"
-        yield from (f"  {failure}" for failure in report.failures[:SHOWN_FAILURES])
+        yield from (f"  {clean(failure)}" for failure in report.failures[:SHOWN_FAILURES])

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from openfuse_collector.cli.views.counted import counted
-from openfuse_collector.cli.views.format import one_line
+from openfuse_collector.cli.views.format import clean, one_line
 from openfuse_collector.cli.views.rebuild import failure_lines
 from openfuse_collector.events.columns import PROJECTIONS
 from openfuse_collector.store.rebuild import (
@@ -57,7 +57,7 @@ def verdict_lines(report: Report, where: str) -> Iterator[str]:
         shown = WHOLE_ROWS.get(what)
         yield f"{name:44}{rows:10,}  {shown or _values(examples[0]) if examples else shown or ''}"
         for example in examples if shown else examples[1:]:
-            yield f"{'':56}{f'{example.project_id} {example.id}' if shown else _values(example)}"
+            yield f"{'':56}{_name(example) if shown else _values(example)}"
     yield from failure_lines(report, "could not be folded")
     if found:
         yield "\n`openfuse-collector rebuild` puts rows right; with --prune it removes those without raw events"
@@ -101,8 +101,12 @@ def _counts(table: TableReport) -> dict[str, int]:
 
 def _values(example: Example) -> str:
     stored, expected = (one_line(_text(value), WIDTH) for value in (example.stored, example.expected))
-    name = f"{example.project_id} {example.id}"
+    name = _name(example)
     return name if example.stored == example.expected else f"{name}: {stored} instead of {expected}"
+
+
+def _name(example: Example) -> str:
+    return clean(f"{example.project_id} {example.id}")
 
 
 def _text(value: Any) -> str:

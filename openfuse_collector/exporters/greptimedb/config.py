@@ -92,7 +92,8 @@ class GreptimedbConfig:
     max_bytes: Size = Size(MIB // 2)
     """Text of one call. Converting rows holds the interpreter, so calls are kept short."""
     fold_cache_size: Size = Size(64 * MIB)
-    """Recently written entities kept in memory, so that updates of them need no look-up. 0 looks every entity up, every time."""
+    """Recently written entities kept in memory, so that updates of them need no look-up; the largest beside that, whatever its size. 0
+    looks every entity up, every time."""
     assume_new: bool = False
     """Do not look up observations that come from spans: each is taken for new, and what was there is found when settling."""
     create_schema: bool = True

@@ -75,6 +75,8 @@ class Expiry:
         self._connection = connection
         self._dry_run = dry_run
         self._patience = patience
+        self._seen: set[int] = set()
+        """Keys of entities whose old events stay: one that goes on for ever is on every page, and has more to count each time."""
         connection.execute("PRAGMA synchronous = NORMAL")  # what a power cut brings back expires again
 
     def expire(self, retention: RetentionConfig, now: int) -> Iterator[float]:
@@ -101,11 +103,11 @@ class Expiry:
             yield from self._expire_by_age(table, expired, limit)
         (total,) = self._connection.execute(_COUNT_OLD, limit).fetchone()
         done, last = 0, (-1, -1)
-        seen: set[int] = set()
+        self._seen.clear()
         while page := self._connection.execute(_OLD, (*limit, *last, PAGE)).fetchall():
-            entities = {key: Entity(limit.project_id, kind, id) for _, _, key, kind, id in page if key not in seen}
-            if self._dry_run:
-                seen |= entities.keys()
+            entities = {
+                key: Entity(limit.project_id, kind, id) for _, _, key, kind, id in page if key not in self._seen
+            }
             for _ in self._forget(entities.values(), limit):
                 yield min(1.0, done / max(1, total))
             # An entity that has news keeps its old events: the next page begins behind them.
@@ -116,22 +118,28 @@ class Expiry:
         """In as many transactions as it takes; gives control back after each."""
         waiting = list(entities)
         while waiting:
+            gone = Removed()
             with reading(self._connection) if self._dry_run else writing(self._connection, self._patience):
                 turn = Turn(self._connection)
                 while waiting and turn.lasts:
-                    turn.count(self._forget_one(waiting.pop(), limit))
+                    turn.count(self._forget_one(waiting.pop(), limit, gone))
+            self.removed.entities.update(gone.entities)
+            self.removed.rows.update(gone.rows)
             yield
 
-    def _forget_one(self, entity: Entity, limit: Limit) -> int:
-        """The number of raw events it had, if it has expired."""
+    def _forget_one(self, entity: Entity, limit: Limit, gone: Removed) -> int:
+        """The number of raw events it had, if it has expired; `gone` is what the transaction removes."""
         name = (entity_key(entity), *entity)
         newest, events = self._connection.execute(_NEWEST, name).fetchone()
-        if newest is None or newest >= limit.cutoff:
+        has_news = newest is None or newest >= limit.cutoff
+        if has_news or self._dry_run:
+            self._seen.add(name[0])
+        if has_news:
             return 1
-        self.removed.entities[entity.type] += 1
-        self.removed.rows["raw_events"] += events
+        gone.entities[entity.type] += 1
+        gone.rows["raw_events"] += events
         if entity.type in PROJECTIONS:
-            self.removed.rows[PROJECTIONS[entity.type]] += self._row(entity)
+            gone.rows[PROJECTIONS[entity.type]] += self._row(entity)
         if not self._dry_run:
             self._connection.execute(_FORGET, name)
         return int(events)

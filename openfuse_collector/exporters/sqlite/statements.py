@@ -133,6 +133,13 @@ def history(connection: sqlite3.Connection, keys: Iterable[int]) -> dict[Entity,
     return found
 
 
+def events_of(connection: sqlite3.Connection, entity: Entity, key: int) -> Iterator[Event]:
+    """All raw events of one entity, one after the other."""
+    for *name, ingested_at, body in connection.execute(_HISTORY.format("?"), (key,)):
+        if (*name,) == entity:
+            yield decode_envelope(entity, body, ingested_at)
+
+
 def horizons(connection: sqlite3.Connection) -> dict[str, Horizon]:
     """The projects that were deleted. None in a file that no version of the program that deletes has opened for writing."""
     if not has_table(connection, "project_tombstones"):

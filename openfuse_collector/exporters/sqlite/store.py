@@ -125,7 +125,7 @@ class Store:
             self._projector.horizons = statements.horizons(self._connection)
             self._data_version = version
 
-    def _history(self, entities: Sequence[Entity]) -> Mapping[Entity, Sequence[Event]]:
+    def _history(self, entities: Sequence[Entity]) -> Mapping[Entity, Iterable[Event]]:
         """All raw events of `entities`, in no particular order."""
         keys = {entity: self._key(entity) for entity in entities}
         known = statements.known_keys(self._connection, keys.values())
@@ -138,15 +138,15 @@ class Store:
         return key
 
 
-class _Histories(Mapping[Entity, Sequence[Event]]):
-    """The raw events of entities that have some, read one entity at a time: a sender decides how many they have, and how large."""
+class _Histories(Mapping[Entity, Iterable[Event]]):
+    """The raw events of entities that have some, each read as it is gone over."""
 
     def __init__(self, connection: sqlite3.Connection, keys: Mapping[Entity, int]) -> None:
         self._connection = connection
         self._keys = keys
 
-    def __getitem__(self, entity: Entity) -> Sequence[Event]:
-        return statements.history(self._connection, (self._keys[entity],)).get(entity, ())
+    def __getitem__(self, entity: Entity) -> Iterable[Event]:
+        return statements.events_of(self._connection, entity, self._keys[entity])
 
     def __contains__(self, entity: object) -> bool:
         return entity in self._keys
