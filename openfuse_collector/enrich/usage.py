@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
-
-from openfuse_collector.events.numeric import is_number
 
 Record = dict[str, Any]
 
@@ -16,21 +13,12 @@ def usage_total(record: Record) -> Record:
     """`total` of usage_details is the sum of all buckets where nobody gave one; buckets are meant to be exclusive."""
     usage = record["usage_details"]
     if usage:
-        if "total" not in usage and (total := _sum(usage.values())) is not None:
-            usage = record["usage_details"] = {**usage, "total": total}
+        if "total" not in usage:
+            usage = record["usage_details"] = {**usage, "total": sum(usage.values())}
         record["input_usage"] = _units(usage.get("input"))
         record["output_usage"] = _units(usage.get("output"))
-        record["total_usage"] = _units(usage.get("total"))
+        record["total_usage"] = _units(usage["total"])
     return record
-
-
-def _sum(units: Iterable[int | float]) -> int | float | None:
-    """None where no double holds it."""
-    try:
-        total = sum(units)
-    except OverflowError:  # of integers, to which a fraction is added
-        return None
-    return total if is_number(total) else None
 
 
 def _units(value: int | float | None) -> int | None:

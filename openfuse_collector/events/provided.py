@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
-
-from openfuse_collector.events.numeric import LARGEST, is_number
 
 _LEGACY_COSTS = (("inputCost", "input"), ("outputCost", "output"), ("totalCost", "total"))
 
@@ -18,7 +17,7 @@ def provided_usage(usage: Any, details: Any) -> dict[str, int | float]:
         written: Any = usage.get("output")
         total: Any = usage.get("total")
         if not total and not details:
-            both = is_number(read) and is_number(written) and read and written
+            both = type(read) in (int, float) and type(written) in (int, float) and read and written
             total = read + written if both else (written if read is None else read)
         units = {"input": read, "output": written, "total": total}
     return _numbers({**units, **{key: value for key, value in details.items() if value is not None}})
@@ -39,19 +38,19 @@ def _numbers(values: dict[str, Any], *, text: bool = True) -> dict[str, int | fl
     out: dict[str, int | float] = {}
     for key, value in values.items():
         if type(value) is int:
-            if 0 <= value <= LARGEST:
+            if value >= 0:
                 out[key] = value
         elif (number := _number(value, text=text)) is not None and number >= 0:
             out[key] = number
     return out
 
 
-def _number(value: Any, *, text: bool) -> int | float | None:
+def _number(value: Any, *, text: bool = False) -> int | float | None:
     if type(value) is str and text:
         try:
             value = float(value)
         except ValueError:
             return None
-    if not is_number(value):
-        return None
-    return int(value) if text and value.is_integer() else value
+    if type(value) is float and isfinite(value):
+        return int(value) if value.is_integer() and text else value
+    return value if type(value) is int else None

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from openfuse_collector.events.numeric import is_number
-
 _EMPTY = {"string_value": None, "long_string_value": ""}
 
 
 def typed_value(body: dict[str, Any]) -> dict[str, Any] | None:
     """`data_type`, `value`, `string_value` and `long_string_value` of a score body, None when the value does not fit."""
     value, data_type = body.get("value"), body.get("dataType")
-    number, text = is_number(value), type(value) is str
+    number, text = _is_number(value), type(value) is str
     if data_type is None:
         data_type = "CATEGORICAL" if text else "NUMERIC"
     if data_type == "NUMERIC" and number:
@@ -32,3 +30,7 @@ def typed_value(body: dict[str, Any]) -> dict[str, Any] | None:
     if data_type == "CORRECTION" and text:
         return {**_EMPTY, "data_type": data_type, "value": 0, "long_string_value": value, "name": "output"}
     return None
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int or (type(value) is float and value == value and abs(value) != float("inf"))

@@ -53,7 +53,7 @@ def holds(
 def units(condition: UsageCondition, usage: Mapping[str, float]) -> float:
     """Sum over the usage keys the condition speaks of, `total` among them when its pattern finds it."""
     speaks_of = _keys(condition.pattern, not condition.case_sensitive)
-    return sum([float(count) for key, count in usage.items() if speaks_of[key]])
+    return sum([count for key, count in usage.items() if speaks_of[key]])
 
 
 def attribute(values: Any, key: str) -> str | None:
