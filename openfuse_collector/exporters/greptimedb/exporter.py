@@ -12,6 +12,7 @@ from prometheus_client import Counter
 from openfuse_collector.component import Settings
 from openfuse_collector.errors import PermanentError
 from openfuse_collector.events.event import Entity, Event
+from openfuse_collector.events.rows import with_storable_ids
 from openfuse_collector.exporters.greptimedb import epoch, horizons, migrations, probe, stored
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
 from openfuse_collector.exporters.greptimedb.dead_letters import Copies
@@ -181,9 +182,12 @@ class GreptimedbExporter:
             self._settle.doubt(received, {event.entity for event in events})
 
     def _parts(self, events: Iterable[Event], spans: Sequence[tuple[Origin, RawSpan]]) -> Iterator[Part]:
-        """Folds the events of some entities at a time: while those are being written, the next ones are folded."""
+        """Folds the events of some entities at a time: while those are being written, the next ones are folded.
+
+        Entities are told apart by the ids the store has of them: two threads that write one leave the row of either.
+        """
         groups: list[list[Event]] = [[] for _ in range(self._config.encoder_workers)]
-        for event in events:
+        for event in map(with_storable_ids, events):
             groups[hash(event.entity) % len(groups)].append(event)
         for number, group in enumerate(groups):
             if group or (spans and number == 0):

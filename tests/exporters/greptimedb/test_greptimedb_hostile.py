@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from greptimedb_kit import Server, store
+from greptimedb_kit import Server, export, exporter, store
 
 from openfuse_collector.events.columns import PROJECTIONS
 from tests.builders import event
+from tests.greptimedb_double import faults
 from tests.hostile.evil_events import EARLY, EVIL, PROJECT, evil_events, expected
 
 
@@ -33,3 +34,17 @@ def test_metacharacters_in_every_field(server: Server) -> None:
         assert [name for name in text if not same(rows[0][name], wanted[name])] == [], kind
     assert [row["id"] for row in server.table("observations") if row["project_id"] == "default"] == ["innocent"]
     assert sum(row["project_id"] == PROJECT for row in server.table("raw_events")) == 6
+
+
+def test_ids_that_become_one_in_the_store_are_one_entity(faulty: Server) -> None:
+    """Whichever of its events are folded first, and whichever call takes longer."""
+    with exporter(faulty) as made:
+        export(made, [event("first", "trace")])
+        faulty.double.fail(slow := faults.slow(0.5).over("grpc").on("traces").method("insert").nth(1))
+        early = [event(f"t{number}\0", "trace", id=f"early-{number}", name="early") for number in range(8)]
+        late = [event(f"t{number}\ufffd", "trace", id=f"late-{number}", name="late") for number in range(8)]
+        for one in late:
+            one.timestamp = "2026-11-21T07:00:00Z"
+        export(made, [*early, *late])
+        assert faulty.double.struck(slow)
+    assert [row["name"] for row in faulty.table("traces")] == [None, *["late"] * 8]
