@@ -49,10 +49,10 @@ class Marks:
     def clear(self) -> None:
         """Everything was gone over."""
         if self._kept is not None:
+            self._kept = None  # first: where no answer comes it may be gone, and what is left of it does no harm
             crash_point("greptimedb.unmark.before")
             self._sql.run(f"DELETE FROM {_TABLE} WHERE {self._instance}")  # noqa: S608
             crash_point("greptimedb.unmark.after")
-            self._kept = None
 
     def _keep(self, span: Span) -> None:
         now = max(epoch_millis(), self._newest + 1)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from openfuse_collector.events.accumulator import Extent
 from openfuse_collector.events.event import Entity
 from openfuse_collector.exporters.greptimedb import migrations
+from openfuse_collector.exporters.greptimedb.errors import CallError
 from openfuse_collector.exporters.greptimedb.settle_list import (
     ENTRY_BYTES,
     SEARCHES,
@@ -23,6 +24,7 @@ from openfuse_collector.exporters.greptimedb.settle_list import (
 )
 from openfuse_collector.exporters.greptimedb.settle_marks import AHEAD, Marks
 from openfuse_collector.store.present import Folded
+from tests.greptimedb_double import faults
 
 MIB = 1 << 20
 SOME = Folded(Extent(2, 3_590_000_000_000), 1_795_000_000_000, 7_352_320_000_004_097)
@@ -239,6 +241,17 @@ def test_marks_cover_what_is_about_to_be_written_and_what_waits(marked: Server) 
     again.clear()
     assert Marks(marked.sql, "one").load() is None
     assert Marks(marked.sql, "o'ther").load() == Span(5, 6 + AHEAD)
+
+
+def test_a_mark_that_may_be_gone_is_made_again(faulty: Server) -> None:
+    migrations.apply(faulty.sql, faulty.config(), "one")
+    marks = Marks(faulty.sql, "one")
+    marks.widen(Span(1000, 2000), None)
+    faulty.double.fail(faults.reset(applied=1).over("http").on("openfuse_settle_marks").times(2))  # sql asks twice
+    with pytest.raises(CallError):
+        marks.clear()
+    marks.widen(Span(1500, 1600), None)
+    assert Marks(faulty.sql, "one").load() == Span(1500, 1600 + AHEAD)
 
 
 def test_the_newest_mark_counts_although_the_clock_was_set_back(
