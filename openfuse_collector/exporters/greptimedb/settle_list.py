@@ -67,10 +67,11 @@ class Slice:
         """Set when somebody has changed the store: a larger generation is no excuse then."""
         self.span = Span(2**63, -1)
         self.bytes = 0
+        self._entities = 0
         self._groups: dict[tuple[str, str], dict[str, bytes]] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, self._groups.values()))
+        return self._entities
 
     def __iter__(self) -> Iterator[tuple[Entity, Expected | None]]:
         for (project_id, entity_type), group in self._groups.items():
@@ -86,6 +87,7 @@ class Slice:
         group = self._groups.setdefault((entity.project_id, entity.type), {})
         if entity.id not in group:
             self.bytes += ENTRY_BYTES + len(entity.id)
+            self._entities += 1
         group[entity.id] = packed
 
     def doubt(self, projects: AbstractSet[str]) -> None:
@@ -103,7 +105,7 @@ class Search(NamedTuple):
 
 
 class SettleList:
-    """Not thread-safe. `now` and `before` are seconds of any one clock."""
+    """Not thread-safe but for its length. `now` and `before` are seconds of any one clock."""
 
     def __init__(self, max_bytes: int, width: float, period: float) -> None:
         """`width` is how many seconds of writing share a slice; one slice in a `period` is thorough."""
@@ -117,7 +119,8 @@ class SettleList:
         self._searching: Span | None = None
 
     def __len__(self) -> int:
-        return sum(map(len, self._slices)) + (0 if self._taken is None else len(self._taken))
+        taken = self._taken
+        return sum(map(len, tuple(self._slices))) + (0 if taken is None else len(taken))
 
     def newest(self, entity: Entity) -> bytes | None:
         """What it was left as since the slice that is being gone over, packed; None when it was not written since."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from math import inf
 
 import pytest
@@ -153,6 +156,28 @@ def test_memory_stays_near_its_bound() -> None:
     assert 0.75 < taken / len(kept) / (ENTRY_BYTES + 16) < 1.25
     assert MIB / 2 < taken < 1.25 * MIB
     assert kept.outstanding == Span(0, 14_999)
+
+
+def test_its_length_may_be_asked_while_another_thread_writes() -> None:
+    kept, asked = SettleList(64 * MIB, 60, 5), threading.Event()
+
+    def write() -> None:
+        for number in itertools.count():
+            if asked.is_set():
+                return
+            made = Entity(f"project {number % 300}", "trace", str(number))
+            kept.add(float(number), Span(number, number), {made: SOME})
+            if number % 1000 == 0:
+                while kept.take(inf):
+                    kept.done()
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            assert all(len(kept) >= 0 for _ in range(100_000))
+        finally:
+            asked.set()
+    assert writing.result() is None
 
 
 @given(
