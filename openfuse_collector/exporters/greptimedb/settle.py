@@ -186,7 +186,8 @@ class Settle:
 
     def _report_missing(self, entity: Entity) -> None:
         self._missing.inc()
-        self._log.warning(
+        self._limited.warning(
+            "missing",
             "the store has lost events that it had accepted, send them again: openfuse-collector rewind",
             entity=entity.id,
             type=entity.type,
