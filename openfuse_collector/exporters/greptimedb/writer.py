@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from time import thread_time
 
 from openfuse_collector.exporters.greptimedb.config import GreptimedbConfig
@@ -29,12 +29,15 @@ class Writer:
         self._pool = ThreadPoolExecutor(config.encoder_workers, "greptimedb")
 
     def ask(self, queries: Sequence[str]) -> Iterable[Rows]:
-        """Runs queries, some at the same time. Raises CallError."""
+        """Runs queries, some at the same time; what has not begun when one fails is left out. Raises CallError."""
         if len(queries) < 2:
             return list(map(self._sql.rows, queries))
         running = [self._pool.submit(self._sql.rows, query) for query in queries]
+        wait(running, return_when=FIRST_EXCEPTION)
+        for answer in running:
+            answer.cancel()
         wait(running)
-        return [answer.result() for answer in running]
+        return [answer.result() for answer in running if not answer.cancelled()]
 
     def write(self, parts: Iterable[Part]) -> list[Flush]:
         """Writes each part as soon as it is there, while the next one is being made. No entity may be in two of them.
