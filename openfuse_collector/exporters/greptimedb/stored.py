@@ -45,9 +45,19 @@ def received_within(ask: Ask, start: int, end: int) -> list[Entity]:
     Others may store what has no table here, Openfuse sessions for one: those are left out.
     """
     names = ", ".join(map(quoted, ("project_id", "entity_type", "entity_id")))
-    within = f"`ingested_at` >= {moment(start)} AND `ingested_at` <= {moment(end)}"
-    (rows,) = ask([select((names,), quoted(RAW_EVENTS.name), f"{within} GROUP BY {names}")])
+    (rows,) = ask([select((names,), quoted(RAW_EVENTS.name), f"{_within(start, end)} GROUP BY {names}")])
     return [Entity(*row) for row in rows if row[1] in PROJECTIONS]
+
+
+def first_received(ask: Ask, start: int, end: int) -> int | None:
+    """When the first of everything within that time was received, epoch milliseconds; None where nothing was."""
+    (rows,) = ask([select(("min(`ingested_at`)",), quoted(RAW_EVENTS.name), _within(start, end))])
+    first: int | None = rows[0][0] if rows else None
+    return first
+
+
+def _within(start: int, end: int) -> str:
+    return f"`ingested_at` >= {moment(start)} AND `ingested_at` <= {moment(end)}"
 
 
 def places(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Place]:
