@@ -235,7 +235,7 @@ class Settle:
         Those may be far away: a collector whose clock began in 1970 has received something then and the rest today.
         """
         end = min(span.end, span.start + self._stretch - 1)
-        found = stored.received_within(self._ask, span.start, end)
+        found = stored.received_within(self._ask, span.start, end, MANY + 1 if end > span.start else None)
         if len(found) > MANY and end > span.start:
             self._stretch = max(1, self._stretch // 2)
             return
