@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 from openfuse_collector.events.columns import DEFAULTS, OTHERWISE, TIME_COLUMN
 from openfuse_collector.events.event import Entity
 from openfuse_collector.events.order import millis_or_none
+from openfuse_collector.events.text import clean
 from openfuse_collector.events.writes import Columns
 
 Record = dict[str, Any]
@@ -83,10 +84,10 @@ def traceless_id(entity: Entity) -> str:
 
 
 def sorted_tags(tags: Any) -> list[str]:
-    """Each tag once, ordered by UTF-16 code unit as JavaScript orders strings."""
+    """Each tag once, as stores can hold it, ordered by UTF-16 code unit as JavaScript orders strings."""
     if not tags:
         return []
-    unique = set(tags)
+    unique = set(map(clean, tags))
     if all(map(str.isascii, unique)):
         return sorted(unique)
     return sorted(unique, key=lambda tag: tag.encode("utf-16-be", "surrogatepass"))

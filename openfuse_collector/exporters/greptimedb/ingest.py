@@ -120,8 +120,6 @@ class Ingester:
             except GreptimeError as error:
                 text = str(error.args[0]) if error.args else str(error)
                 cause = cause_of(text, True)
-                if cause is Cause.UNCLEAR:  # nothing was asked for that could have been done
-                    cause = Cause.UNREACHABLE
                 raise CallError(cause, f"{endpoint}: {text[:500]}") from error
             clients[endpoint] = client
         return client

@@ -6,6 +6,8 @@ type is converted here. A number that its column cannot hold becomes NULL there:
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Context, Decimal, InvalidOperation
 from functools import cache
@@ -14,7 +16,7 @@ from operator import itemgetter
 from typing import Any
 
 from openfuse_collector.events.columns import PROJECTIONS
-from openfuse_collector.events.text import clean
+from openfuse_collector.events.text import clean, json_text
 from openfuse_collector.exporters.greptimedb.schema import TABLES
 from openfuse_collector.signals import Origin, RawSpan
 
@@ -23,6 +25,8 @@ Row = list[Any]
 _COSTS = Context(prec=38)
 _PICO = Decimal("1E-12")
 _INT32, _INT64 = 1 << 31, 1 << 63
+_LONG_NUMBER = re.compile(r"\d{309}")
+"""What no double holds has so many digits at least, in JSON as this project writes it."""
 
 
 def decimal(value: Any) -> Decimal | None:
@@ -54,6 +58,15 @@ def _integer(bound: int) -> Callable[[Any], int | None]:
     return integer
 
 
+def any_json(text: str) -> str:
+    """JSON with any numbers as the client, which has doubles, can parse it: null for those beyond, as JavaScript writes them."""
+    return json_text(json.loads(text, parse_int=_within_double)) if _LONG_NUMBER.search(text) else text
+
+
+def _within_double(digits: str) -> int | None:
+    return int(digits) if isfinite(float(digits)) else None
+
+
 _CONVERT: Mapping[str, Callable[[Any], Any]] = {
     "DECIMAL(38, 12)": decimal,
     "DOUBLE": double,
@@ -61,13 +74,17 @@ _CONVERT: Mapping[str, Callable[[Any], Any]] = {
     "INT": _integer(_INT32),
     "BOOLEAN": bool,
 }
-"""Column type -> conversion of a value that is not None. Text, JSON text and times are what they should be."""
+"""Column type -> conversion of a value that is not None. Text and times are what they should be."""
+_CONVERT_COLUMN: Mapping[str, Callable[[Any], Any]] = {"model_parameters": any_json}
+"""The same for JSON that does not consist of texts, or of numbers receivers have bounded."""
 
 
 @cache
 def _plan(entity_type: str) -> tuple[Callable[[Mapping[str, Any]], tuple[Any, ...]], tuple[tuple[int, Any], ...]]:
     columns = TABLES[PROJECTIONS[entity_type]].columns
-    converted = ((at, _CONVERT.get(column.type)) for at, column in enumerate(columns))
+    converted = (
+        (at, _CONVERT_COLUMN.get(column.name) or _CONVERT.get(column.type)) for at, column in enumerate(columns)
+    )
     return itemgetter(*(column.name for column in columns)), tuple(pair for pair in converted if pair[1] is not None)
 
 

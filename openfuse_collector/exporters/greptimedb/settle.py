@@ -230,14 +230,20 @@ class Settle:
         return is_right(entity, expected, rows, sides)
 
     def _search(self, span: Span) -> None:
-        """Looks for entities in the next stretch of time, shorter where there are many."""
+        """Looks for entities in the next stretch of time, shorter where there are many; on to the next ones where there are none.
+
+        Those may be far away: a collector whose clock began in 1970 has received something then and the rest today.
+        """
         end = min(span.end, span.start + self._stretch - 1)
-        found = stored.received_within(self._ask, span.start, end)
+        found = stored.received_within(self._ask, span.start, end, MANY + 1 if end > span.start else None)
         if len(found) > MANY and end > span.start:
             self._stretch = max(1, self._stretch // 2)
             return
         if len(found) < LOOK:
             self._stretch = min(self._stretch * 2, LONGEST)
+        if not found and end < span.end:
+            first = stored.first_received(self._ask, end + 1, span.end)
+            end = span.end if first is None else first - 1
         for start in range(0, len(found), LOOK):
             some = found[start : start + LOOK]
             self._read(dict.fromkeys(some))

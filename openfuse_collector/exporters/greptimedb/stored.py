@@ -39,15 +39,27 @@ def extents(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Extent]:
     return found
 
 
-def received_within(ask: Ask, start: int, end: int) -> list[Entity]:
-    """The entities something was received of at `start`, at `end` or in between, epoch milliseconds.
+def received_within(ask: Ask, start: int, end: int, most: int | None = None) -> list[Entity]:
+    """The entities something was received of at `start`, at `end` or in between, epoch milliseconds; any of them where there are `most`.
 
     Others may store what has no table here, Openfuse sessions for one: those are left out.
     """
     names = ", ".join(map(quoted, ("project_id", "entity_type", "entity_id")))
-    within = f"`ingested_at` >= {moment(start)} AND `ingested_at` <= {moment(end)}"
-    (rows,) = ask([select((names,), quoted(RAW_EVENTS.name), f"{within} GROUP BY {names}")])
-    return [Entity(*row) for row in rows if row[1] in PROJECTIONS]
+    limit = "" if most is None else f" LIMIT {most}"
+    (rows,) = ask([select((names,), quoted(RAW_EVENTS.name), f"{_within(start, end)} GROUP BY {names}{limit}")])
+    return [Entity(*row) for row in rows]
+
+
+def first_received(ask: Ask, start: int, end: int) -> int | None:
+    """When the first of everything within that time was received, epoch milliseconds; None where nothing was."""
+    (rows,) = ask([select(("min(`ingested_at`)",), quoted(RAW_EVENTS.name), _within(start, end))])
+    first: int | None = rows[0][0] if rows else None
+    return first
+
+
+def _within(start: int, end: int) -> str:
+    kinds = ", ".join(map(literal, PROJECTIONS))
+    return f"`ingested_at` >= {moment(start)} AND `ingested_at` <= {moment(end)} AND `entity_type` IN ({kinds})"
 
 
 def places(ask: Ask, entities: Sequence[Entity]) -> dict[Entity, Place]:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from greptimedb_kit import Server, export, exporter, store
+from settle_kit import assert_settled
 
 from openfuse_collector.events.columns import PROJECTIONS
 from tests.builders import event
@@ -48,3 +49,13 @@ def test_ids_that_become_one_in_the_store_are_one_entity(faulty: Server) -> None
         export(made, [*early, *late])
         assert faulty.double.struck(slow)
     assert [row["name"] for row in faulty.table("traces")] == [None, *["late"] * 8]
+
+
+def test_names_that_become_one_in_the_store_are_one(server: Server) -> None:
+    said = [
+        event("t1", "trace", tags=["x\0", "x\ufffd", "y"], metadata={"k\0": "1", "k\ufffd": "2"}),
+        event("o1", metadata={"k\0": "1", "k\ufffd": "2"}, usageDetails={"a\0": 1, "a\ufffd": 2}),
+    ]
+    store(server, said)
+    assert server.table("traces")[0]["tags"] == '["x\ufffd","y"]'
+    assert_settled(server, said)

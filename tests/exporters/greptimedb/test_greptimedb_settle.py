@@ -273,6 +273,50 @@ def test_what_does_not_fit_into_the_list_is_found_in_raw_events(server: Server) 
     assert_settled(server, [*events, *theirs, *again])
 
 
+def test_months_in_which_nothing_was_received_are_passed_over(faulty: Server) -> None:
+    """The clock of a host was wrong, and was set before the collector ended."""
+    first, last = said("trace", 1, id="first"), said("trace", 2, id="last")
+    first.ingested_at -= 100 * 86_400_000
+    with collector(faulty, "one") as one:
+        one.export([first])
+        one.export([last])
+    faulty.double.query("DELETE FROM traces")
+    with collector(faulty, "one") as one:
+        one.made.idle()
+        before = len(faulty.double.calls)
+        assert one.settle() == 2
+        assert len(faulty.double.calls) - before < 100
+    assert_settled(faulty, [first, last])
+
+
+def test_what_is_found_at_once_is_bounded_however_quiet_it_was_before(
+    faulty: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One entity an hour makes the stretches long; then there are many in a second."""
+    monkeypatch.setattr(settle_pass, "LOOK", 4)
+    monkeypatch.setattr(settle_pass, "MANY", 20)
+    events = [said("trace", number, id=f"busy{number}") for number in range(200)]
+    for hour in range(1, 20):
+        events.append(said("trace", -hour * 3_600_000, id=f"quiet{hour}"))
+    with collector(faulty, "one") as one:
+        one.export(events)
+    faulty.double.query("DELETE FROM traces")
+    with collector(faulty, "one") as one:
+        one.made.idle()
+        sizes: list[int] = []
+        ask = one.made._sql.rows
+
+        def rows(statement: str, *where: Any) -> list[list[Any]]:
+            answer = ask(statement, *where)
+            sizes.append(len(answer) if "GROUP BY `project_id`" in statement else 0)
+            return answer
+
+        monkeypatch.setattr(one.made._sql, "rows", rows)
+        assert one.settle() == len(events)
+        assert 0 < max(sizes) <= 21
+    assert_settled(faulty, events)
+
+
 def test_a_write_that_lands_late_is_found(faulty: Server) -> None:
     """A call has no answer in time, is repeated, and a later event is stored; only then the first call is carried out."""
     stuck = faults.stuck().on("traces").over("grpc").times(1)
