@@ -33,31 +33,31 @@ def is_deep(value: Any) -> bool:
     return bool(level)
 
 
-def may_be_deep(text: str | bytes) -> bool:
+def may_be_deep(text: str | bytes, deepest: int = DEEPEST) -> bool:
     """Whether a JSON text has enough brackets to nest that deep: a cheap look before `is_deep`."""
-    if len(text) <= 2 * DEEPEST:
+    if len(text) <= 2 * deepest:
         return False
     if isinstance(text, str):
-        return text.count("{") + text.count("[") > DEEPEST
-    return text.count(b"{") + text.count(b"[") > DEEPEST
+        return text.count("{") + text.count("[") > deepest
+    return text.count(b"{") + text.count(b"[") > deepest
 
 
-def flattened(text: str) -> str:
-    """A JSON text with every map or list below `DEEPEST` levels replaced by a string that holds its text."""
+def flattened(text: str, deepest: int = DEEPEST) -> str:
+    """A JSON text with every map or list below so many levels replaced by a string that holds its text."""
     depth, start, copied = 0, 0, 0
     pieces: list[str] = []
     for token in _TOKENS.finditer(text):
         kind = token[0][0]
         if kind in "[{":
             depth += 1
-            if depth == DEEPEST + 1:
+            if depth == deepest + 1:
                 start = token.start()
         elif kind in "]}":
-            if depth == DEEPEST + 1:
+            if depth == deepest + 1:
                 pieces += (text[copied:start], json.dumps(text[start : token.end()]))
                 copied = token.end()
             depth -= 1
-    if depth > DEEPEST:  # it ends in the middle of the deep, so it is no JSON, and must not be for want of a stack
+    if depth > deepest:  # it ends in the middle of the deep, so it is no JSON, and must not be for want of a stack
         pieces += (text[copied:start], json.dumps(text[start:]))
         copied = len(text)
     return "".join((*pieces, text[copied:]))

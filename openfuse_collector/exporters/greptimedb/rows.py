@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import Any
 
 from openfuse_collector.events.columns import PROJECTIONS
+from openfuse_collector.events.depth import flattened, may_be_deep
 from openfuse_collector.events.text import clean, json_text
 from openfuse_collector.exporters.greptimedb.schema import TABLES
 from openfuse_collector.signals import Origin, RawSpan
@@ -25,6 +26,8 @@ Row = list[Any]
 _COSTS = Context(prec=38)
 _PICO = Decimal("1E-12")
 _INT32, _INT64 = 1 << 31, 1 << 63
+_LEVELS = 127
+"""Maps and lists in each other that the client parses (serde_json)."""
 _LONG_NUMBER = re.compile(r"\d{309}")
 """What no double holds has so many digits at least, in JSON as this project writes it."""
 
@@ -59,7 +62,9 @@ def _integer(bound: int) -> Callable[[Any], int | None]:
 
 
 def any_json(text: str) -> str:
-    """JSON with any numbers as the client, which has doubles, can parse it: null for those beyond, as JavaScript writes them."""
+    """JSON as the client can parse it: what nests too deeply is text; null are numbers beyond a double, as JavaScript writes them."""
+    if may_be_deep(text, _LEVELS):
+        text = flattened(text, _LEVELS)
     return json_text(json.loads(text, parse_int=_within_double)) if _LONG_NUMBER.search(text) else text
 
 
