@@ -24,12 +24,12 @@ from openfuse_collector.mapping.anyvalue import attributes_of
 from openfuse_collector.mapping.coercion import truthy
 from openfuse_collector.mapping.identity import span_digest
 from openfuse_collector.mapping.logs import map_logs
+from openfuse_collector.mapping.room import Room
 from openfuse_collector.mapping.rule import Rule
 from openfuse_collector.mapping.rule_names import rule_name
 from openfuse_collector.mapping.shape import Shape, shape_of
 from openfuse_collector.mapping.span_view import SpanView, Surroundings
 from openfuse_collector.mapping.spans import Bodies, bodies_of, map_traces, scopes_of
-from openfuse_collector.mapping.unflatten import Holes
 from openfuse_collector.mapping.vocabularies import genkit, langfuse
 from openfuse_collector.signals import Origin
 
@@ -117,9 +117,9 @@ _FIXED: dict[str, str] = {
 def explain_traces(request: ExportTraceServiceRequest, origin: Origin) -> list[Explained]:
     """The events of a request with their reasons, in the order of `map_traces`."""
     told: dict[str, dict[str, list[Reason]]] = {}
-    holes = Holes()
+    room = Room()
     for group in request.resource_spans:
-        for scope_spans, surroundings, digest in scopes_of(group, holes):
+        for scope_spans, surroundings, digest in scopes_of(group, room):
             for span in scope_spans.spans:
                 with suppress(Exception):  # `map_traces` tells of what cannot be mapped
                     told[span_digest(digest, span)] = _Recorded(span, surroundings, origin.received_at).reasons()

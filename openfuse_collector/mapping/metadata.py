@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,12 +43,14 @@ def metadata_keys(keys: Iterable[str], domain: str) -> MetadataKeys | None:
     return MetadataKeys(whole, entries) if whole or entries else None
 
 
-def written_metadata(attributes: Mapping[str, Any], keys: MetadataKeys, notes: list[str]) -> Metadata:
-    """Metadata users attached: the map first, then single entries, which win. What is no map is noted."""
+def written_metadata(
+    attributes: Mapping[str, Any], keys: MetadataKeys, notes: list[str], read: Callable[[str], Any]
+) -> Metadata:
+    """Metadata users attached: the map first, then single entries, which win. What is no map is noted. `read` parses an attribute."""
     found: Metadata = {}
     for key in keys.whole:
         if truthy(attributes[key]):
-            found = _as_map(attributes[key], key, notes)
+            found = _as_map(read(key), key, notes)
             break
     for key, name in keys.entries:
         found[name] = attributes[key]
@@ -58,18 +60,16 @@ def written_metadata(attributes: Mapping[str, Any], keys: MetadataKeys, notes: l
 def resource_metadata(resource: Mapping[str, Any]) -> Metadata:
     """Metadata a resource gives all of its traces."""
     keys = metadata_keys(resource, TRACE)
-    return {} if keys is None else written_metadata(resource, keys, [])
+    return {} if keys is None else written_metadata(resource, keys, [], lambda key: parse_json(resource[key]))
 
 
-def _as_map(written: Any, key: str, notes: list[str]) -> Metadata:
-    value = parse_json(written)
+def _as_map(value: Any, key: str, notes: list[str]) -> Metadata:
     if isinstance(value, dict):
         return dict(value)
     if isinstance(value, list):
         return {str(index): item for index, item in enumerate(value)}
-    note = f"{key}: {'not JSON' if value is BROKEN else 'not an object'}"
-    if note not in notes:  # `langfuse.metadata` is read for the trace and for the observation
-        notes.append(note)
+    if not any(note.startswith(f"{key}:") for note in notes):  # it is read for the trace and for the observation
+        notes.append(f"{key}: {'not JSON' if value is BROKEN else 'not an object'}")
     return {}
 
 
@@ -111,7 +111,7 @@ def _surrounded(span: SpanView, attributes: dict[str, str] | None, *domains: Met
     metadata = dict(around.metadata)
     for keys in domains:
         if keys is not None:
-            metadata |= written_metadata(span.attributes, keys, span.notes)
+            metadata |= written_metadata(span.attributes, keys, span.notes, span.json)
     if attributes is not None:
         metadata["attributes"] = attributes
     metadata["resourceAttributes"] = around.resource

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from openfuse_collector.mapping.anyvalue import attributes_of
-from openfuse_collector.mapping.coercion import parse_json, truthy
+from openfuse_collector.mapping.coercion import BROKEN, parse_json, parsed, truthy
 from openfuse_collector.mapping.timestamps import LATEST
 
 if TYPE_CHECKING:
+    from openfuse_collector.mapping.room import Room
     from openfuse_collector.mapping.shape import Shape
-    from openfuse_collector.mapping.unflatten import Holes
 
 LANGFUSE_SDK = "langfuse-sdk"
 
@@ -27,8 +27,8 @@ class Surroundings:
     scope_version: str
     scope: dict[str, Any]
     """`{name, version, attributes}` as it goes into metadata; name and version only where set."""
-    holes: Holes
-    """What the lists of the request may show."""
+    room: Room
+    """For what the spans of the request become."""
     environment: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     """Trace metadata among the resource attributes."""
@@ -102,13 +102,22 @@ class SpanView:
         return self._events
 
     def json(self, key: str) -> Any:
-        """The parsed JSON of a text attribute (parsed once), another attribute as it is, `BROKEN` for text that is no JSON."""
+        """The parsed JSON of a text attribute (parsed once), another attribute as it is, `BROKEN` for text that is no JSON or, which is
+        noted, for which there is no room."""
         value = self.attributes.get(key)
         if type(value) is not str:
             return value
         if key not in self._parsed:
-            self._parsed[key] = parse_json(value)
+            if self.surroundings.room.reads(value):
+                self._parsed[key] = parse_json(value)
+            else:
+                self._parsed[key] = BROKEN
+                self.note(key, "not read, the request has too many values")
         return self._parsed[key]
+
+    def parsed(self, written: Any) -> Any:
+        """The value of a JSON text, the text itself when it is none or there is no room. What is not text already passes through."""
+        return written if type(written) is str and not self.surroundings.room.reads(written) else parsed(written)
 
     def json_object(self, key: str) -> dict[str, Any]:
         """The parsed JSON object of an attribute, empty when it is none."""

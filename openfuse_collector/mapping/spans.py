@@ -20,9 +20,9 @@ from openfuse_collector.mapping.common import Body, Common, common_of
 from openfuse_collector.mapping.environment import written_environment
 from openfuse_collector.mapping.identity import MAPPING_VERSION, event_id, resource_digest, scope_digest, span_digest
 from openfuse_collector.mapping.remarks import UPDATE, remark_of
+from openfuse_collector.mapping.room import Room
 from openfuse_collector.mapping.shape import shape_of
 from openfuse_collector.mapping.span_view import SpanView, Surroundings
-from openfuse_collector.mapping.unflatten import Holes
 from openfuse_collector.signals import Origin
 
 _VERSION = str(MAPPING_VERSION)
@@ -61,9 +61,9 @@ def map_traces(request: ExportTraceServiceRequest, origin: Origin) -> Mapped:
     Per span at most one trace event, exactly one event of its observation and at most one remark on the observation above, in
     that order; at the end one shallow trace event for each trace of which the request holds nothing but spans below the root.
     """
-    requested, holes = _Request(origin), Holes()
+    requested, room = _Request(origin), Room()
     for r, resource_spans in enumerate(request.resource_spans):
-        for s, (scope_spans, surroundings, digest) in enumerate(scopes_of(resource_spans, holes)):
+        for s, (scope_spans, surroundings, digest) in enumerate(scopes_of(resource_spans, room)):
             for i, span in enumerate(scope_spans.spans):
                 try:
                     requested.add(span, surroundings, digest)
@@ -103,8 +103,8 @@ def _alone(resource_spans: ResourceSpans, scope_spans: ScopeSpans, span: Span) -
     return ExportTraceServiceRequest(resource_spans=[group])
 
 
-def scopes_of(group: ResourceSpans, holes: Holes) -> Iterator[tuple[ScopeSpans, Surroundings, bytes]]:
-    """The scopes of a resource with what all of their spans share and the digest of it. `holes` is that of the request."""
+def scopes_of(group: ResourceSpans, room: Room) -> Iterator[tuple[ScopeSpans, Surroundings, bytes]]:
+    """The scopes of a resource with what all of their spans share and the digest of it. `room` is that of the request."""
     resource = attributes_of(group.resource.attributes)
     shared: dict[str, Any] = {
         "environment": written_environment({}, resource),
@@ -121,7 +121,7 @@ def scopes_of(group: ResourceSpans, holes: Holes) -> Iterator[tuple[ScopeSpans, 
         described["attributes"] = attributes_of(scope.attributes)
         yield (
             scope_spans,
-            Surroundings(resource, scope.name, scope.version, described, holes, **shared),
+            Surroundings(resource, scope.name, scope.version, described, room, **shared),
             scope_digest(digest, scope_spans),
         )
 

@@ -6,36 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from openfuse_collector.mapping.coercion import truthy
+from openfuse_collector.mapping.room import FEW_HOLES, SLOTS, Room
 from openfuse_collector.mapping.rule import Content
-
-SLOT_BUDGET = 10_001
-"""List slots one prefix may open, holes included, so that `….99999999.content` costs nothing. Langfuse has the same bound."""
-
-FEW_HOLES = 100
-"""Holes that the lists of a prefix show as null in any case."""
 
 _DEEPEST = 32
 """Segments below a prefix; real paths have about eight."""
 _FORBIDDEN = frozenset(("__proto__", "constructor", "prototype"))
-
-
-class Holes:
-    """How many holes the lists of a request may show as null, beside few ones: together as many as Langfuse shows for one prefix.
-
-    An attribute of 30 bytes takes 50,000 there, and a request may have 100,000 spans.
-    """
-
-    __slots__ = ("left",)
-
-    def __init__(self) -> None:
-        self.left = SLOT_BUDGET
-
-    def are_shown(self, number: int) -> bool:
-        """Whether so many more may be, which then are."""
-        if FEW_HOLES < number <= self.left:
-            self.left -= number
-            return True
-        return number <= FEW_HOLES
 
 
 class _List(dict[int, Any]):
@@ -44,8 +20,8 @@ class _List(dict[int, Any]):
     size = 0
 
 
-def unflatten(attributes: Mapping[str, Any], prefix: str, holes: Holes) -> Any:
-    """The structure below `prefix`, None when there is nothing. Holes of lists become None while `holes` lasts.
+def unflatten(attributes: Mapping[str, Any], prefix: str, room: Room) -> Any:
+    """The structure below `prefix`, None when there is nothing. Holes of lists become None while there is `room`.
 
     Keys that are the prefix or continue it with a dot count. A list comes out if any of them continues with a number, else
     a map; attributes past the slot budget are left out.
@@ -64,16 +40,16 @@ def unflatten(attributes: Mapping[str, Any], prefix: str, holes: Holes) -> Any:
     slots = 0
     for path, key in paths:
         opened = _opens(root, path)
-        if opened is not None and slots + opened <= SLOT_BUDGET:
+        if opened is not None and slots + opened <= SLOTS:
             slots += opened
             _place(root, path, attributes[key])
-    return _finished(root, slots <= FEW_HOLES or holes.are_shown(_holes(root))) or None
+    return _finished(root, slots <= FEW_HOLES or room.shows_holes(_holes(root))) or None
 
 
-def unflatten_sides(attributes: Mapping[str, Any], asked: str, answered: str, holes: Holes) -> Content:
+def unflatten_sides(attributes: Mapping[str, Any], asked: str, answered: str, room: Room) -> Content:
     """Input and output below two prefixes. A side that is missing beside the other is `{}`, as Langfuse has it, until a later
     rule knows more."""
-    sides = tuple(unflatten(attributes, prefix, holes) for prefix in (asked, answered))
+    sides = tuple(unflatten(attributes, prefix, room) for prefix in (asked, answered))
     if sides == (None, None):
         return Content()
     return Content(*({} if side is None else side for side in sides))

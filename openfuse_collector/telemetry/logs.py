@@ -28,9 +28,8 @@ def configure_logs(
 ) -> structlog.stdlib.BoundLogger:
     """Set structlog up for this process and return the root logger. Warnings of the libraries we use come out in the same form."""
     threshold = LEVELS[level]
-    os.environ.setdefault(
-        "GRPC_VERBOSITY", "ERROR"
-    )  # its own lines, one for each bad handshake, have a form of their own
+    # gRPC's own lines, one for each bad handshake, have a form of their own.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     render: structlog.typing.Processor
     if encoding == "json":
         render = structlog.processors.JSONRenderer()

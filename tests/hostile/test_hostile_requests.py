@@ -295,6 +295,19 @@ def many_spans(name: str, first: int, count: int, **attributes: Any) -> ExportTr
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from /proc")
+def test_metadata_of_nothing_but_brackets(hostile: CollectorProcess) -> None:
+    """As JSON it becomes a hundred times its size: 45 MB took three gigabytes and several minutes."""
+    name = "span of brackets"
+    made = many_spans(name, 40_000, 2, **{"langfuse.trace.metadata": "[" + ",".join(["[]"] * 1_200_000) + "]"})
+    is_well(hostile)
+    forget_peak(hostile)
+    before = memory(hostile, "VmRSS")
+    assert post(hostile, "/v1/traces", made.SerializeToString())[0] == 200
+    hostile.wait_for_rows("SELECT id FROM observations WHERE name = ?", name, at_least=2)
+    assert peak(hostile) - before <= 128 * MIB
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from /proc")
 def test_lists_of_holes(hostile: CollectorProcess) -> None:
     """Ten thousand nulls for each of two attributes of 1,000 spans, 125 KiB, took 420 MiB."""
     spans, name = 1000, "span of holes"

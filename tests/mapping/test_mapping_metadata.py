@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from openfuse_collector.enrich.tool_definitions import move_tools
-from tests.mapping.span_requests import observation, trace
+from tests.mapping.span_requests import mapped, observation, span, trace
 
 TOOL = {"name": "lookup", "description": "d"}
 OPENAI = {"type": "function", "function": {"name": "lookup"}}
@@ -39,6 +39,24 @@ def test_metadata_that_is_no_map_is_noted_once() -> None:
         "langfuse.metadata: not JSON",
         "langfuse.trace.metadata: not an object",
     ]
+
+
+@pytest.mark.parametrize("item, is_read", [("[]", False), ("1", False), ('"a longer text"', True)])
+def test_metadata_of_little_but_commas_is_read_while_there_is_room(
+    monkeypatch: pytest.MonkeyPatch, item: str, is_read: bool
+) -> None:
+    """Fifteen megabytes of empty lists are five million lists, and as many keys."""
+    key, text = "langfuse.observation.metadata", "[" + ",".join([item] * 100) + "]"
+    monkeypatch.setattr("openfuse_collector.mapping.room.MOST_VALUES", sum(map(text.count, "[{,")))
+    spans = (span({key: text}, span_id=f"{number:016x}") for number in (1, 2))
+    events = mapped(*spans, scope="langfuse-sdk").events
+    first, second = (one.body["metadata"] for one in events if one.entity.type == "observation")
+    assert "99" in first
+    if is_read:
+        assert second == first
+    else:
+        assert "99" not in second
+        assert second["mapping_notes"] == [f"{key}: not read, the request has too many values"]
 
 
 def test_attributes_are_text_and_content_is_left_out() -> None:

@@ -16,8 +16,9 @@ from openfuse_collector.mapping.coercion import (
     truthy,
     whole_number,
 )
+from openfuse_collector.mapping.room import FEW_HOLES, SLOTS, Room
 from openfuse_collector.mapping.timestamps import after, instant, iso_milliseconds, iso_nanoseconds
-from openfuse_collector.mapping.unflatten import FEW_HOLES, SLOT_BUDGET, Holes, unflatten
+from openfuse_collector.mapping.unflatten import unflatten
 
 
 @pytest.mark.parametrize(
@@ -114,39 +115,39 @@ def test_json() -> None:
         ({"p.0.__proto__.x": 1, "p.0.a": 1}, [{"a": 1}]),
         ({"p.0.a": "x", "p.0.a.b": 1}, [{"a": {"b": 1}}]),
         ({"p_name": 1, "px.0.a": 1}, None),
-        ({f"p.{SLOT_BUDGET}.a": 1, "p.0.a": 2}, [{"a": 2}]),
-        ({f"p.{SLOT_BUDGET - 1}.a": 1}, [*[None] * (SLOT_BUDGET - 1), {"a": 1}]),
+        ({f"p.{SLOTS}.a": 1, "p.0.a": 2}, [{"a": 2}]),
+        ({f"p.{SLOTS - 1}.a": 1}, [*[None] * (SLOTS - 1), {"a": 1}]),
         ({f"p.{number}.a": number for number in range(5000)}, [{"a": number} for number in range(5000)]),
         ({"p.99999999999999999999.a": 1}, None),
         ({"p" + ".a" * 5000: 1}, None),
     ],
 )
 def test_unflatten(attributes: dict[str, Any], expected: Any) -> None:
-    assert unflatten(attributes, "p", Holes()) == expected
+    assert unflatten(attributes, "p", Room()) == expected
 
 
 def test_a_map_that_more_is_said_of_stays_what_the_span_said() -> None:
     attributes: dict[str, Any] = {"p.0.x": {"a": {"b": 1}}, "p.0.x.a.c": 2}
-    assert unflatten(attributes, "p", Holes()) == [{"x": {"a": {"b": 1, "c": 2}}}]
+    assert unflatten(attributes, "p", Room()) == [{"x": {"a": {"b": 1, "c": 2}}}]
     assert attributes == {"p.0.x": {"a": {"b": 1}}, "p.0.x.a.c": 2}
 
 
 def test_slots_are_counted_over_all_lists_of_a_prefix() -> None:
-    half = SLOT_BUDGET // 2
+    half = SLOTS // 2
     attributes = {f"p.{half}.a": 1, f"p.0.b.{half - 1}.c": 2, f"p.0.d.{half}.e": 3}
-    built = unflatten(attributes, "p", Holes())
+    built = unflatten(attributes, "p", Room())
     assert len(built) == half + 1
     assert built[0].keys() == {"b"}
 
 
 def test_holes_are_counted_over_all_prefixes_of_a_request() -> None:
-    holes = Holes()
-    most, few = {f"p.{SLOT_BUDGET - 1}.a": 1}, {f"p.{FEW_HOLES}.a": 1}
+    room = Room()
+    most, few = {f"p.{SLOTS - 1}.a": 1}, {f"p.{FEW_HOLES}.a": 1}
     nested = {"p.60.calls.60.name": "t", "p.61.a": 1}
-    assert len(unflatten(most, "p", holes)) == SLOT_BUDGET
-    assert unflatten(most, "p", holes) == [{"a": 1}]
-    assert unflatten(nested, "p", holes) == [{"calls": [{"name": "t"}]}, {"a": 1}]
-    assert len(unflatten(few, "p", holes)) == FEW_HOLES + 1, "few of them cost nothing"
+    assert len(unflatten(most, "p", room)) == SLOTS
+    assert unflatten(most, "p", room) == [{"a": 1}]
+    assert unflatten(nested, "p", room) == [{"calls": [{"name": "t"}]}, {"a": 1}]
+    assert len(unflatten(few, "p", room)) == FEW_HOLES + 1, "few of them cost nothing"
 
 
 def test_times() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from openfuse_collector.mapping.coercion import parsed
 from openfuse_collector.mapping.rule import Content, ContentRule, Rule, TypeRule, Vocabulary, if_any
 from openfuse_collector.mapping.span_view import SpanView
 
@@ -16,7 +15,7 @@ _OUTPUTS = ("flue.turn.output", "flue.tool.result", "flue.task.result", "flue.op
 
 
 def _content(span: SpanView) -> Content:
-    return Content(parsed(span.first_set(_INPUTS)), parsed(span.first_set(_OUTPUTS)))
+    return Content(span.parsed(span.first_set(_INPUTS)), span.parsed(span.first_set(_OUTPUTS)))
 
 
 CONTENT: ContentRule = Rule(_content, (*_INPUTS, *_OUTPUTS), scope=SCOPE)

@@ -6,6 +6,7 @@ from typing import Any
 
 from openfuse_collector.enrich.log_vocabulary import CHOICE_EVENT, DETAILS_EVENT, MESSAGE_EVENTS
 from openfuse_collector.mapping.coercion import json_text, number, parse_json, parsed, spelled, truthy
+from openfuse_collector.mapping.room import Room
 from openfuse_collector.mapping.rule import (
     Content,
     ContentRule,
@@ -20,7 +21,7 @@ from openfuse_collector.mapping.rule import (
 )
 from openfuse_collector.mapping.span_view import SpanEvent, SpanView
 from openfuse_collector.mapping.timestamps import after
-from openfuse_collector.mapping.unflatten import Holes, unflatten
+from openfuse_collector.mapping.unflatten import unflatten
 
 OPERATION = "gen_ai.operation.name"
 INPUT_MESSAGES, OUTPUT_MESSAGES = "gen_ai.input.messages", "gen_ai.output.messages"
@@ -130,19 +131,19 @@ def _prompt_events(span: SpanView) -> Content | None:
     asked, answered = _first(span.events, "gen_ai.content.prompt"), _first(span.events, "gen_ai.content.completion")
     if asked is None and answered is None:
         return None
-    holes = span.surroundings.holes
-    return Content(_side_of_event(asked, "gen_ai.prompt", holes), _side_of_event(answered, "gen_ai.completion", holes))
+    room = span.surroundings.room
+    return Content(_side_of_event(asked, "gen_ai.prompt", room), _side_of_event(answered, "gen_ai.completion", room))
 
 
 def _first(events: tuple[SpanEvent, ...], name: str) -> dict[str, Any] | None:
     return next((event.attributes for event in events if event.name == name), None)
 
 
-def _side_of_event(attributes: dict[str, Any] | None, prefix: str, holes: Holes) -> Any:
+def _side_of_event(attributes: dict[str, Any] | None, prefix: str, room: Room) -> Any:
     """What an event says below a prefix, all of its attributes when it says nothing there, `{}` when there is no event."""
     if not attributes:
         return {}
-    return unflatten(attributes, prefix, holes) or attributes
+    return unflatten(attributes, prefix, room) or attributes
 
 
 MESSAGES: ContentRule = Rule(_messages, (INPUT_MESSAGES, OUTPUT_MESSAGES, TOOL_ARGUMENTS, TOOL_RESULT))

@@ -43,7 +43,7 @@ VALUES: ContentRule = sides(("input.value",), ("output.value",))
 
 
 def _messages(span: SpanView) -> Content:
-    return unflatten_sides(span.attributes, "llm.input_messages", "llm.output_messages", span.surroundings.holes)
+    return unflatten_sides(span.attributes, "llm.input_messages", "llm.output_messages", span.surroundings.room)
 
 
 def nested_calls(span: SpanView) -> list[Any]:
@@ -59,7 +59,7 @@ def nested_calls(span: SpanView) -> list[Any]:
 
 def _documents(span: SpanView) -> Content:
     for prefix in ("retrieval.documents", "reranker.output_documents"):
-        documents = unflatten(span.attributes, prefix, span.surroundings.holes)
+        documents = unflatten(span.attributes, prefix, span.surroundings.room)
         if documents is not None:
             return Content(None, documents)
     return Content()
@@ -67,7 +67,7 @@ def _documents(span: SpanView) -> Content:
 
 def _embeddings(span: SpanView) -> Content:
     """The embedded texts are the input; where there are vectors, texts beside vectors are the output."""
-    entries = unflatten(span.attributes, "embedding.embeddings", span.surroundings.holes)
+    entries = unflatten(span.attributes, "embedding.embeddings", span.surroundings.room)
     if not isinstance(entries, list):
         return Content()
     inner = (entry.get("embedding") for entry in entries if isinstance(entry, dict))
@@ -79,10 +79,10 @@ def _embeddings(span: SpanView) -> Content:
 
 def _completions(span: SpanView) -> Content:
     """The older completions API; before that, Traceloop and Langtrace had the same prefix."""
-    holes = span.surroundings.holes
-    asked = unflatten(span.attributes, "llm.prompts", holes)
+    room = span.surroundings.room
+    asked = unflatten(span.attributes, "llm.prompts", room)
     prefixes = ("llm.choices", "llm.completions", "llm.responses")
-    answers = (unflatten(span.attributes, prefix, holes) for prefix in prefixes)
+    answers = (unflatten(span.attributes, prefix, room) for prefix in prefixes)
     return Content(asked, next((answer for answer in answers if answer is not None), None))
 
 

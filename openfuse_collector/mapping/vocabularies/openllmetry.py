@@ -23,7 +23,7 @@ _KINDS = {
 
 
 def _prompts(span: SpanView) -> Content:
-    return unflatten_sides(span.attributes, "gen_ai.prompt", "gen_ai.completion", span.surroundings.holes)
+    return unflatten_sides(span.attributes, "gen_ai.prompt", "gen_ai.completion", span.surroundings.room)
 
 
 PROMPTS: ContentRule = Rule(_prompts, prefixes=("gen_ai.prompt", "gen_ai.completion"))

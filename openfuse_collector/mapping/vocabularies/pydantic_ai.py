@@ -6,7 +6,7 @@ from itertools import takewhile
 from typing import Any
 
 from openfuse_collector.enrich.log_vocabulary import CHOICE_EVENT
-from openfuse_collector.mapping.coercion import parse_json, truthy
+from openfuse_collector.mapping.coercion import truthy
 from openfuse_collector.mapping.rule import Content, ContentRule, Rule, Vocabulary, sides
 from openfuse_collector.mapping.span_view import SpanView
 from openfuse_collector.mapping.vocabularies.gen_ai import INSTRUCTIONS, OPERATION, with_instructions
@@ -20,7 +20,7 @@ TOOL: ContentRule = sides(("tool_arguments",), ("tool_response",))
 
 def _events(span: SpanView) -> Content:
     """Attribute `events`: a list of message events, of which the first choice is the answer."""
-    items = parse_json(span.attributes["events"])
+    items = span.json("events")
     if not isinstance(items, list):
         return Content()
     choices = [item for item in items if _is_choice(item)]

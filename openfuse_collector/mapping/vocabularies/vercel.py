@@ -10,7 +10,6 @@ from openfuse_collector.mapping.coercion import (
     meaningful,
     number,
     parse_json,
-    parsed,
     spelled,
     text,
     truthy,
@@ -226,13 +225,13 @@ def _embedding(span: SpanView) -> Content:
     """Embedded values and their vectors: JSON texts, of which `embedMany` has a list."""
     attributes = span.attributes
     return Content(
-        _parsed_items(attributes.get("ai.value", attributes.get("ai.values"))),
-        _parsed_items(attributes.get("ai.embedding", attributes.get("ai.embeddings"))),
+        _items(span, attributes.get("ai.value", attributes.get("ai.values"))),
+        _items(span, attributes.get("ai.embedding", attributes.get("ai.embeddings"))),
     )
 
 
-def _parsed_items(written: Any) -> Any:
-    return [parsed(item) for item in written] if isinstance(written, list) else parsed(written)
+def _items(span: SpanView, written: Any) -> Any:
+    return [span.parsed(item) for item in written] if isinstance(written, list) else span.parsed(written)
 
 
 _EMBEDDING: ContentRule = Rule(_embedding, ("ai.value", "ai.values", "ai.embedding", "ai.embeddings"))
