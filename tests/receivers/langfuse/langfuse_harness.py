@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,8 +98,9 @@ class Running(NamedTuple):
         return metric(self.metrics, f"{name}_total", receiver="langfuse", **labels)
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """One call; `body` as JSON unless it is bytes. `content_type=` is Content-Type, but `x_…` stays as Python 2 writes it."""
-        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        """One call; `body` as JSON unless it is bytes, in a BytesIO where they are many. `content_type=` is Content-Type, but `x_…` stays
+        as Python 2 writes it."""
+        data = body if isinstance(body, bytes | BytesIO | None) else json.dumps(body).encode()
         names = {name if name.startswith("x_") else name.replace("_", "-"): value for name, value in headers.items()}
         async with (
             aiohttp.ClientSession(auto_decompress=False) as session,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -79,10 +80,10 @@ async def test_what_would_become_many_times_its_size(running: Running) -> None:
     """Text may hold as many brackets as it likes."""
     wrapped = b'{"batch":[{"id":"e1","type":"trace-create","timestamp":"%b","body":{"id":"t","input":%b}}]}'
     lists = b"[" + b",".join([b"[]"] * MOST_CONTAINERS) + b"]"
-    answer = await running.call("POST", f"{API}/ingestion", wrapped % (NOW.encode(), lists))
+    answer = await running.call("POST", f"{API}/ingestion", BytesIO(wrapped % (NOW.encode(), lists)))
     assert answer.status == 400 and "more than 2,000,000 JSON objects and lists" in answer.body["errors"][0]
     assert running.intake.kept == []
-    answer = await running.call("POST", f"{API}/ingestion", wrapped % (NOW.encode(), b'"%b"' % lists))
+    answer = await running.call("POST", f"{API}/ingestion", BytesIO(wrapped % (NOW.encode(), b'"%b"' % lists)))
     assert answer.body["successes"] == [{"id": "e1", "status": 201}]
 
 

@@ -279,4 +279,4 @@ def test_handshakes_that_fail_leave_the_log_in_its_form(certificate: TlsConfig, 
         assert collector.stop() == 0
     finally:
         collector.kill()
-    assert [json.loads(line)["event"] for line in collector.log.splitlines()][-1] == "stopped"
+    assert "stopped" in [json.loads(line)["event"] for line in collector.log.splitlines()]
