@@ -20,34 +20,20 @@ from openfuse_collector.pipeline.queued import Queued
 from openfuse_collector.pipeline.retry import RetryConfig
 from openfuse_collector.pipeline.source import Source
 from openfuse_collector.pipeline.worker import ExporterWorker
-from openfuse_collector.signals import Batch, Origin, Signal
+from openfuse_collector.signals import Origin, Signal
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import event, kept_letters
 from tests.collector_process import wait_until
+from tests.pipeline.judged import Destination
 
 FAST = RetryConfig(initial_interval=Duration(0.001), max_interval=Duration(0.002))
 MOST = 1000
 """Bytes in a batch."""
 
 
-class Destination:
-    """Fails with every batch that has an entity named poison."""
-
-    def __init__(self) -> None:
-        self.taken: list[str] = []
-
-    async def start(self) -> None: ...
-
-    async def shutdown(self) -> None: ...
-
-    def cursor(self, pipeline: str) -> int | None:
-        return None
-
-    def export(self, some: Batch) -> None:
-        names = [one.entity.id for request in some.items for one in request.data]
-        if any(name.startswith("poison") for name in names):
-            raise SuspectError("it takes too long", kind="outcome_unknown")
-        self.taken += names
+def too_long_with_poison(names: list[str]) -> Exception | None:
+    poisoned = any(name.startswith("poison") for name in names)
+    return SuspectError("it takes too long", kind="outcome_unknown") if poisoned else None
 
 
 @contextmanager
@@ -78,7 +64,7 @@ def pipeline(directory: Path, destination: Destination) -> Iterator[Journal]:
 
 @pytest.mark.parametrize("large", [1, 3])
 async def test_large_requests_the_destination_fails_with_stop_nobody(tmp_path: Path, large: int) -> None:
-    destination = Destination()
+    destination = Destination(too_long_with_poison)
     with pipeline(tmp_path, destination) as journal:
         for number in range(large):
             made = [event(f"poison{number}")]

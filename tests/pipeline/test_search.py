@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,46 +20,12 @@ from openfuse_collector.errors import RetryableError, SuspectError
 from openfuse_collector.pipeline.retry import RetryConfig
 from openfuse_collector.pipeline.search import HOPELESS, MOST_BYTES, MOST_SUSPECTS, PROOFS, Search
 from openfuse_collector.pipeline.worker import SUSPECT_ATTEMPTS, ExporterWorker
-from openfuse_collector.signals import Batch, Delivery
+from openfuse_collector.signals import Delivery
 from openfuse_collector.telemetry.metrics import Metrics
 from tests.builders import batch, event, item, kept_letters
+from tests.pipeline.judged import WAIT, Destination, fails_with
 
 FAST = RetryConfig(initial_interval=Duration(0.001), max_interval=Duration(0.002))
-WAIT = 60.0
-
-
-class Destination:
-    """Fails with a batch for which `judge` gives a reason; takes it otherwise."""
-
-    def __init__(self, judge: Callable[[list[str]], Exception | None]) -> None:
-        self.judge = judge
-        self.taken: list[str] = []
-        self.ends: list[int | None] = []
-        self.calls: list[list[str]] = []
-        self.called = threading.Condition()
-
-    async def start(self) -> None: ...
-
-    async def shutdown(self) -> None: ...
-
-    def cursor(self, pipeline: str) -> int | None:
-        return None
-
-    def export(self, some: Batch) -> None:
-        names = [one.entity.id for request in some.items for one in request.data]
-        error = self.judge(names)
-        with self.called:
-            self.calls.append(names)
-            if error is None:
-                self.taken += names
-                self.ends.append(some.end)
-            self.called.notify_all()
-        if error is not None:
-            raise error
-
-    def wait(self, condition: Callable[[], bool]) -> None:
-        with self.called:
-            assert self.called.wait_for(condition, WAIT), self.calls[-5:]
 
 
 class Rig:
@@ -94,10 +60,6 @@ def running(destination: Destination, directory: Path) -> Iterator[Rig]:
     finally:
         stopping.set()
         worker.join(WAIT)
-
-
-def fails_with(*poison: str) -> Callable[[list[str]], Exception | None]:
-    return lambda names: SuspectError("internal error", kind="server") if set(poison) & set(names) else None
 
 
 def many(count: int) -> list[str]:
